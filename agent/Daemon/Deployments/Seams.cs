@@ -1,0 +1,97 @@
+using Agent.Artifacts;
+using Agent.Artifacts.Manifests;
+using Agent.Daemon.Configuration;
+
+namespace Agent.Daemon.Deployments;
+
+// The engine's whole outside world. The rooms that implement these know nothing of Deployments beyond this file.
+
+/// <summary>A release that signed metadata names.</summary>
+/// <param name="Digest">SHA-256 of the manifest as it lies in the store.</param>
+internal sealed record ReleaseId(AppName App, ReleaseVersion Version, Digest Digest)
+{
+    public override string ToString() => $"{App} {Version}";
+}
+
+/// <summary>A release whose every byte is on this host and verified.</summary>
+/// <param name="Objects">Path of the verified content (mode 444, or 555 where executable) of each file of the manifest that is not empty, keyed as by <see cref="ObjectKey"/>.</param>
+internal sealed record FetchedRelease(ReleaseId Id, Manifest Manifest, IReadOnlyDictionary<string, string> Objects)
+{
+    /// <summary>One object for each distinct content and mode, so that a hard link brings the right mode along.</summary>
+    public static string ObjectKey(ManifestFile file) => file.Executable ? file.Sha256.Hex + ".x" : file.Sha256.Hex;
+}
+
+/// <summary>Bytes of a transfer so far.</summary>
+internal readonly record struct TransferProgress(long Done, long Total);
+
+/// <summary>Where releases come from: the store behind its signed metadata.</summary>
+internal interface IArtifactSource
+{
+    /// <summary>Brings the signed metadata up to date and says what a version, a channel or a range means now.</summary>
+    /// <returns>Null when nothing matches.</returns>
+    /// <exception cref="OperatorException">The store cannot be reached (<see cref="ExitCode.Unreachable"/>), or its metadata is expired, replayed or forged (<see cref="ExitCode.Refused"/>); the text names the check that failed.</exception>
+    Task<ReleaseId?> ResolveAsync(AppName app, Track wanted, CancellationToken cancellationToken);
+
+    /// <summary>Downloads and verifies what is missing; resumes; skips what <paramref name="installed"/> release directories hold already.</summary>
+    /// <param name="installed">Directories of releases of this app on this host, with their manifests in <c>.agentd/manifest</c>.</param>
+    /// <exception cref="OperatorException">As above. Nothing was written outside of the downloads directory.</exception>
+    Task<FetchedRelease> FetchAsync(ReleaseId release, IReadOnlyList<string> installed, IProgress<TransferProgress> progress, CancellationToken cancellationToken);
+
+    /// <summary>Removes the downloads of an app that no deployment needs any more. Idempotent.</summary>
+    void Sweep(AppName app);
+}
+
+/// <summary>What systemd says of a unit.</summary>
+/// <param name="LoadState"><c>loaded</c>, <c>not-found</c>, <c>masked</c>, <c>bad-setting</c>, <c>error</c>.</param>
+/// <param name="ActiveState"><c>active</c>, <c>activating</c>, <c>inactive</c>, <c>failed</c>, <c>deactivating</c>, <c>reloading</c>.</param>
+/// <param name="Result">systemd's Result: <c>success</c>, <c>exit-code</c>, <c>signal</c>, <c>core-dump</c>, <c>oom-kill</c>, <c>timeout</c>, <c>watchdog</c>, <c>start-limit-hit</c>, ...</param>
+/// <param name="Restarts">NRestarts: how often systemd restarted it by itself since the last job.</param>
+/// <param name="ExitCode">Exit status or signal number of the main process; see <paramref name="ExitKind"/>.</param>
+/// <param name="ExitKind"><c>exited</c>, <c>killed</c>, <c>dumped</c>, or empty while it never ended.</param>
+/// <param name="InvocationId">Changes with every start; 32 hexadecimal digits, or empty.</param>
+internal sealed record UnitState(
+    UnitName Unit, string LoadState, string ActiveState, string SubState, string Result, uint Restarts, int MainPid,
+    string ExitKind, int ExitCode, string InvocationId, DateTimeOffset? Since);
+
+/// <summary>A line of the system's log.</summary>
+/// <param name="Priority">syslog: 0 emergency to 7 debug.</param>
+/// <param name="Cursor">Place in the journal, for going on from here.</param>
+internal sealed record LogEntry(DateTimeOffset At, string Unit, int Priority, int Pid, string Message, string Cursor);
+
+/// <summary>systemd. Every job is waited for; its result word decides.</summary>
+/// <remarks>All throw <see cref="OperatorException"/> with systemd's own word (<c>failed</c>, <c>timeout</c>, <c>dependency</c>, <c>not-found</c>, <c>masked</c>) when the job does not end in <c>done</c>, and when the bus is gone.</remarks>
+internal interface ISupervisor
+{
+    Task ReloadAsync(CancellationToken cancellationToken);
+
+    Task StartAsync(UnitName unit, CancellationToken cancellationToken);
+
+    Task StopAsync(UnitName unit, CancellationToken cancellationToken);
+
+    /// <summary>Restarts, or starts where it does not run; clears a failed state and the restart counter first.</summary>
+    Task RestartAsync(UnitName unit, CancellationToken cancellationToken);
+
+    /// <summary>Makes the unit start at boot, as its [Install] section says; nothing where it has none.</summary>
+    Task EnableAsync(UnitName unit, CancellationToken cancellationToken);
+
+    Task DisableAsync(UnitName unit, CancellationToken cancellationToken);
+
+    Task<UnitState> GetStateAsync(UnitName unit, CancellationToken cancellationToken);
+
+    /// <summary>The last log lines of a unit, oldest first.</summary>
+    Task<IReadOnlyList<LogEntry>> ReadLogAsync(UnitName unit, int lines, CancellationToken cancellationToken);
+
+    /// <summary>Lines after the last <paramref name="lines"/>, and new ones as they come, until cancelled.</summary>
+    IAsyncEnumerable<LogEntry> FollowLogAsync(IReadOnlyList<UnitName> units, int lines, CancellationToken cancellationToken);
+}
+
+/// <summary>Answer of one check.</summary>
+/// <param name="Detail">For people: <c>GET /up gave 503</c>, <c>200 in 12 ms</c>.</param>
+internal sealed record CheckAnswer(string Check, bool Passed, string Detail);
+
+/// <summary>Runs one check once.</summary>
+internal interface IHealthProbe
+{
+    /// <summary>Never throws for an unhealthy application: that is an answer. Bounded by the check's own timeout.</summary>
+    Task<CheckAnswer> ProbeAsync(CheckOptions check, CancellationToken cancellationToken);
+}
