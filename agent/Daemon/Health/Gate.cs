@@ -21,8 +21,8 @@ internal sealed class Gate(IHealthProbe probe, ISupervisor supervisor, TimeProvi
     {
         var watch = new GateWatch(definition, start, stable);
         long began = time.GetTimestamp();
-        // What was seen, when; one reader applies it, so that the watch needs no lock.
-        var seen = Channel.CreateUnbounded<Action<TimeSpan>>(new UnboundedChannelOptions { SingleReader = true });
+        // One reader applies what was seen, so that the watch needs no lock; and at once, so that its time is right.
+        var seen = Channel.CreateUnbounded<Action<TimeSpan>>(new UnboundedChannelOptions { SingleReader = true, AllowSynchronousContinuations = true });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
 
         async Task Every(TimeSpan interval, Func<Task<Action<TimeSpan>>> look)

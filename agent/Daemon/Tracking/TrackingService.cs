@@ -3,6 +3,7 @@ using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
+using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
 
 namespace Agent.Daemon.Tracking;
 
