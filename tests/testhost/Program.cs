@@ -4,16 +4,24 @@ using Agent.TestHost;
 
 var name = new Argument<string>("NAME") { Description = "The host." };
 var network = new Option<string?>("--network") { Description = "Joins it to the hosts of this network, which know each other by name.", HelpName = "NAME" };
+var attached = new Option<bool>("--attached") { Description = "Stays in the foreground; the host ends with this command, however that ends." };
 var command = new Argument<string[]>("COMMAND") { Description = "The command and its arguments, after --.", Arity = ArgumentArity.OneOrMore };
 var everyName = new Argument<string?>("NAME") { Description = "The host.", Arity = ArgumentArity.ZeroOrOne };
 var all = new Option<bool>("--all") { Description = "Every host, also those of tests that run." };
 
 var root = new RootCommand("Throwaway systemd hosts: real systemd, D-Bus and journald on this machine, gone without a trace. Needs root.")
 {
-    Verb("up", "Makes a host and boots it.", [name, network], async (parsed, cancel) =>
+    Verb("up", "Makes a host and boots it.", [name, network, attached], async (parsed, cancel) =>
     {
-        await TestHost.UpAsync(parsed.GetRequiredValue(name), new TestHostOptions { Network = parsed.GetValue(network), Owned = false }, cancel);
-        return 0;
+        var options = new TestHostOptions { Network = parsed.GetValue(network), Owned = parsed.GetValue(attached) };
+        TestHost host = await TestHost.UpAsync(parsed.GetRequiredValue(name), options, cancel);
+        if (!options.Owned) return 0;
+        await using (host)
+        {
+            Console.WriteLine(host.Id);
+            await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, cancel);
+            return 0;
+        }
     }),
     Verb("exec", "Runs a command inside; its exit status is this one's.", [name, command], (parsed, cancel) =>
         InsideAsync(parsed.GetRequiredValue(name), parsed.GetRequiredValue(command), cancel)),

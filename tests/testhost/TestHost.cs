@@ -17,6 +17,10 @@ internal sealed class TestHost : IAsyncDisposable
     private static readonly TimeSpan s_bootLimit = TimeSpan.FromSeconds(120);
     private static readonly TimeSpan s_commandLimit = TimeSpan.FromSeconds(60);
 
+    // The clock, devices, kernel modules, ports and the kernel's log belong to the machine: no process of a host gets at
+    // them, not even root's. As setpriv(1) writes it.
+    private const string Withheld = "-sys_time,-mknod,-sys_module,-sys_rawio,-syslog,-wake_alarm";
+
     private readonly HostFiles _files;
     private Process? _janitor;
 
@@ -120,7 +124,7 @@ internal sealed class TestHost : IAsyncDisposable
 
     /// <summary>What to start on the machine so that <paramref name="argv"/> runs inside.</summary>
     public IReadOnlyList<string> Enter(IReadOnlyList<string> argv) =>
-        ["bash", Tool.Script("enter.sh"), Init.ToString(CultureInfo.InvariantCulture), _files.Cgroup, .. argv];
+        ["bash", Tool.Script("enter.sh"), Init.ToString(CultureInfo.InvariantCulture), _files.Cgroup, Withheld, .. argv];
 
     /// <summary>Copies a file, or what is in a directory with its modes, into the host.</summary>
     /// <param name="from">On the machine.</param>
@@ -226,6 +230,7 @@ internal sealed class TestHost : IAsyncDisposable
         Directory.CreateDirectory(Path.Combine(draft.Disk, "etc"));
         draft.Write("owner", owner);
         draft.Write("name", name);
+        draft.Write("withheld", Withheld);
         draft.Write("binds", string.Join('\n', binds.Select(b => $"{(b.Writable ? "rw" : "ro")}\t{b.From}\t{b.To}")));
         // systemd writes one itself where it finds none; this one is known from the start and stays with the disk.
         File.WriteAllText(Path.Combine(draft.Disk, "etc/machine-id"), Guid.NewGuid().ToString("N") + "\n");
@@ -262,23 +267,14 @@ internal sealed class TestHost : IAsyncDisposable
     }
 
     // Two below the host's own: cgroup2 wants processes only in leaves, so the one outside of the host that waits for its
-    // PID 1 cannot sit in the cgroup that the host takes for its root.
+    // PID 1 cannot sit in the cgroup that the host takes for its root. Controllers are those the machine hands down anyway.
     private void MakeCgroups()
     {
         foreach (string part in new[] { "outer", "host" }) Directory.CreateDirectory(Path.Combine(_files.Cgroup, part));
-        foreach (string parent in new[] { Path.GetDirectoryName(Machine.Cgroups)!, Machine.Cgroups, _files.Cgroup })
+        foreach (string parent in new[] { Machine.Cgroups, _files.Cgroup })
         {
-            foreach (string controller in File.ReadAllText(Path.Combine(parent, "cgroup.controllers")).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries))
-            {
-                try
-                {
-                    File.WriteAllText(Path.Combine(parent, "cgroup.subtree_control"), $"+{controller}");
-                }
-                catch (IOException)
-                {
-                    // The machine keeps it to itself: the host has one controller less.
-                }
-            }
+            string[] controllers = File.ReadAllText(Path.Combine(parent, "cgroup.controllers")).Split((char[])[' ', '\n'], StringSplitOptions.RemoveEmptyEntries);
+            foreach (string controller in controllers) File.WriteAllText(Path.Combine(parent, "cgroup.subtree_control"), $"+{controller}");
         }
     }
 

@@ -5,7 +5,7 @@
 #   inside   (namespaces of its own, PID 1) leaves for the cgroup that becomes the host's root cgroup
 #   root     (that cgroup namespace) lays out the root file system, moves into it, becomes systemd
 # usage: boot.sh machine DIR CGROUP
-#   DIR     holds upper (the disk), name, binds, and in a network also network, address, bridge; console gets what is printed
+#   DIR     holds upper (the disk), name, binds, withheld (capabilities), and in a network also network, address, bridge; console gets what is printed
 #   CGROUP  holds the cgroups outer (for the process that waits for PID 1) and host
 set -euo pipefail
 stage=$1 dir=$2 cgroup=$3
@@ -96,14 +96,15 @@ root() {
         [[ $mode == rw ]] || mount -o remount,bind,ro "./$to"
     done < <(grep . "$dir/binds")
 
+    local withheld
+    withheld=$(<"$dir/withheld")
     hostname "$(<"$dir/name")"
     mkdir run/machine
     pivot_root . run/machine
     cd /
     umount --lazy run/machine
     rmdir run/machine
-    # Clock, kernel modules, ports and the kernel's log belong to the machine too.
-    exec setpriv --bounding-set=-sys_time,-sys_module,-sys_rawio,-syslog,-wake_alarm -- \
+    exec setpriv --bounding-set="$withheld" -- \
         env -i container=agentd-testhost PATH="$PATH" /lib/systemd/systemd --system
 }
 
