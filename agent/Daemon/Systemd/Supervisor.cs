@@ -19,6 +19,7 @@ namespace Agent.Daemon.Systemd;
 internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan patience, TimeProvider time, ILogger<Supervisor> logger) : ISupervisor, IDisposable
 {
     private const string ManagerPath = "/org/freedesktop/systemd1", Prefix = "org.freedesktop.systemd1.", Manager = Prefix + "Manager";
+    private const string NoSuchUnit = Prefix + "NoSuchUnit", NoSuchFile = "org.freedesktop.DBus.Error.FileNotFound";
     private const string Properties = "org.freedesktop.DBus.Properties";
 
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
@@ -56,7 +57,7 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
         {
             await RunJobAsync("StopUnit", unit, "stop", cancellationToken);
         }
-        catch (OperatorException e) when (e.InnerException is BusErrorException { Name: Prefix + "NoSuchUnit" })
+        catch (OperatorException e) when (e.InnerException is BusErrorException { Name: NoSuchUnit })
         {
             // What systemd does not know does not run; so stopping twice, or after the unit was removed, is no error.
         }
@@ -85,12 +86,19 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
 
     public async Task DisableAsync(UnitName unit, CancellationToken cancellationToken)
     {
-        bool changed = await ToldAsync($"{unit} was not disabled", () => AskAsync(ManagerCall("DisableUnitFiles", m =>
+        try
         {
-            m.Write([unit.Value]);
-            m.Write(false);
-        }), static m => !m.IsEmptyArray("(sss)"), cancellationToken));
-        if (changed) await ReloadAsync(cancellationToken);
+            bool changed = await ToldAsync($"{unit} was not disabled", () => AskAsync(ManagerCall("DisableUnitFiles", m =>
+            {
+                m.Write([unit.Value]);
+                m.Write(false);
+            }), static m => !m.IsEmptyArray("(sss)"), cancellationToken));
+            if (changed) await ReloadAsync(cancellationToken);
+        }
+        catch (OperatorException e) when (e.InnerException is BusErrorException { Name: NoSuchFile })
+        {
+            // Its file is gone, and with it what could start it at boot.
+        }
     }
 
     /// <summary>One consistent look at a unit. systemd loads it where it was not; one that does not exist is <c>not-found</c>.</summary>
@@ -253,7 +261,7 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
         {
             (string word, string remedy) = e.Name switch
             {
-                Prefix + "NoSuchUnit" or "org.freedesktop.DBus.Error.FileNotFound" => ("not-found: ", "check the unit's name and that its file is installed"),
+                NoSuchUnit or NoSuchFile => ("not-found: ", "check the unit's name and that its file is installed"),
                 Prefix + "UnitMasked" => ("masked: ", "run 'systemctl unmask' for it, where it is to run"),
                 Prefix + "BadUnitSetting" or Prefix + "LoadFailed" => ("bad-setting: ", "run 'systemd-analyze verify' on the unit's file"),
                 "org.freedesktop.DBus.Error.AccessDenied" => ("", "run agentd as root"),
