@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 
-namespace Agent.TestHost;
+namespace Agent.TestHosts;
 
 /// <summary>
 /// A throwaway host: real systemd as PID 1 with D-Bus, journald and logind, in namespaces and a cgroup of its own. Its

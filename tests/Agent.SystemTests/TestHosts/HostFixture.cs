@@ -1,4 +1,4 @@
-using Agent.TestHost;
+using Agent.TestHosts;
 
 namespace Agent.SystemTests.TestHosts;
 
@@ -6,16 +6,16 @@ namespace Agent.SystemTests.TestHosts;
 public sealed class HostFixture : IAsyncLifetime
 {
     private static int s_count;
-    private TestHost.TestHost? _host;
+    private TestHost? _host;
 
     public ValueTask InitializeAsync() => ValueTask.CompletedTask;
 
     /// <summary>The host; skips the test where none can run.</summary>
-    internal async Task<TestHost.TestHost> HostAsync()
+    internal async Task<TestHost> HostAsync()
     {
         if (_host is not null) return _host;
         if (Machine.Lacks() is [_, ..] lacks) Assert.Skip("no throwaway hosts here: " + string.Join("; ", lacks));
-        return _host = await TestHost.TestHost.UpAsync($"shared-{Interlocked.Increment(ref s_count)}", TestHostOptions.Default, CancellationToken.None);
+        return _host = await TestHost.UpAsync($"shared-{Interlocked.Increment(ref s_count)}", TestHostOptions.Default, CancellationToken.None);
     }
 
     public async ValueTask DisposeAsync()

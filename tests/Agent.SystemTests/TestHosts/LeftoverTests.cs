@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
-using Agent.TestHost;
+using Agent.TestHosts;
 
 namespace Agent.SystemTests.TestHosts;
 
@@ -9,7 +9,7 @@ public sealed class LeftoverTests : SystemTest
     [Fact]
     public async Task Leaves_nothing_behind_after_down()
     {
-        TestHost.TestHost host = await UpAsync("down", new TestHostOptions { Network = "down" });
+        TestHost host = await UpAsync("down", new TestHostOptions { Network = "down" });
         int init = host.Init;
         Assert.NotEmpty(TracesOf(host.Id, "down"));
         await host.DownAsync();
@@ -23,7 +23,7 @@ public sealed class LeftoverTests : SystemTest
     {
         SkipWhereNoHostsRun();
         var impossible = new TestHostOptions { Network = "no-boot", Binds = [new Bind("/no/such/directory", "/mnt", Writable: false)] };
-        TestHostException e = await Assert.ThrowsAsync<TestHostException>(() => TestHost.TestHost.UpAsync("no-boot", impossible, Cancel));
+        TestHostException e = await Assert.ThrowsAsync<TestHostException>(() => TestHost.UpAsync("no-boot", impossible, Cancel));
         Assert.Contains("/no/such/directory", e.Message, StringComparison.Ordinal);
         Assert.Empty(TracesOf($"no-boot.{Environment.ProcessId}", "no-boot"));
     }
@@ -48,7 +48,7 @@ public sealed class LeftoverTests : SystemTest
         await owner.WaitForExitAsync(Cancel);
         Assert.NotEmpty(TracesOf(id, "wreck", owner.Id));
 
-        await using TestHost.TestHost next = await UpAsync("next");
+        await using TestHost next = await UpAsync("next");
         Assert.Empty(TracesOf(id, "wreck", owner.Id));
         Assert.True(next.IsRunning);
     }
@@ -56,7 +56,7 @@ public sealed class LeftoverTests : SystemTest
     [Fact]
     public async Task Refuses_a_name_that_is_taken()
     {
-        await using TestHost.TestHost host = await UpAsync("twice");
+        await using TestHost host = await UpAsync("twice");
         TestHostException e = await Assert.ThrowsAsync<TestHostException>(() => UpAsync("twice"));
         Assert.Contains(host.Id, e.Message, StringComparison.Ordinal);
         Assert.True(host.IsRunning);
@@ -66,7 +66,7 @@ public sealed class LeftoverTests : SystemTest
     private static async Task<Process> StartOwnerAsync(string name)
     {
         SkipWhereNoHostsRun();
-        var start = new ProcessStartInfo("dotnet", ["exec", typeof(TestHost.TestHost).Assembly.Location, "up", name, "--attached", "--network", name])
+        var start = new ProcessStartInfo("dotnet", ["exec", typeof(TestHost).Assembly.Location, "up", name, "--attached", "--network", name])
         {
             RedirectStandardOutput = true,
         };

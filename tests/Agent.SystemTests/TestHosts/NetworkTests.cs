@@ -1,4 +1,4 @@
-using Agent.TestHost;
+using Agent.TestHosts;
 
 namespace Agent.SystemTests.TestHosts;
 
@@ -8,9 +8,9 @@ public sealed class NetworkTests : SystemTest
     public async Task Hosts_of_one_network_reach_each_other_by_name_and_no_one_else()
     {
         var blue = new TestHostOptions { Network = "blue" };
-        await using TestHost.TestHost server = await UpAsync("server", blue);
-        await using TestHost.TestHost client = await UpAsync("client", blue);
-        await using TestHost.TestHost stranger = await UpAsync("stranger", new TestHostOptions { Network = "red" });
+        await using TestHost server = await UpAsync("server", blue);
+        await using TestHost client = await UpAsync("client", blue);
+        await using TestHost stranger = await UpAsync("stranger", new TestHostOptions { Network = "red" });
         await server.WriteAsync("/srv/www/hello", "from the server", Cancel);
         (await server.RunAsync(["systemd-run", "/usr/bin/python3", "-m", "http.server", "--directory", "/srv/www", "80"], Cancel)).Succeeded();
 

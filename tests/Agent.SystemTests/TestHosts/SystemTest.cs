@@ -1,4 +1,4 @@
-using Agent.TestHost;
+using Agent.TestHosts;
 
 namespace Agent.SystemTests.TestHosts;
 
@@ -8,13 +8,13 @@ public abstract class SystemTest
     private protected static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     /// <summary>A host for this test alone; dispose of it.</summary>
-    private protected static Task<TestHost.TestHost> UpAsync(string name) => UpAsync(name, TestHostOptions.Default);
+    private protected static Task<TestHost> UpAsync(string name) => UpAsync(name, TestHostOptions.Default);
 
     /// <inheritdoc cref="UpAsync(string)"/>
-    private protected static Task<TestHost.TestHost> UpAsync(string name, TestHostOptions options)
+    private protected static Task<TestHost> UpAsync(string name, TestHostOptions options)
     {
         SkipWhereNoHostsRun();
-        return TestHost.TestHost.UpAsync(name, options, Cancel);
+        return TestHost.UpAsync(name, options, Cancel);
     }
 
     private protected static void SkipWhereNoHostsRun()

@@ -1,5 +1,5 @@
 using System.Text;
-using Agent.TestHost;
+using Agent.TestHosts;
 
 namespace Agent.SystemTests.TestHosts;
 
@@ -8,7 +8,7 @@ public sealed class TestHostTests(HostFixture fixture) : SystemTest, IClassFixtu
     [Fact]
     public async Task Boots_to_running_with_a_bus_and_a_journal()
     {
-        TestHost.TestHost host = await fixture.HostAsync();
+        TestHost host = await fixture.HostAsync();
         Assert.Equal("running\n", (await host.RunAsync(["systemctl", "is-system-running"], Cancel)).Output);
         Assert.Equal("systemd\n", (await host.RunAsync(["cat", "/proc/1/comm"], Cancel)).Succeeded());
         Assert.Contains("org.freedesktop.systemd1", (await host.RunAsync(["busctl", "list", "--no-pager"], Cancel)).Succeeded(), StringComparison.Ordinal);
@@ -19,7 +19,7 @@ public sealed class TestHostTests(HostFixture fixture) : SystemTest, IClassFixtu
     [Fact]
     public async Task Starts_nothing_that_the_machine_has_enabled()
     {
-        TestHost.TestHost host = await fixture.HostAsync();
+        TestHost host = await fixture.HostAsync();
         string enabled = (await host.RunAsync(["find", "/etc/systemd/system", "-name", "*.wants"], Cancel)).Succeeded();
         Assert.Equal("", enabled);
     }
@@ -30,14 +30,14 @@ public sealed class TestHostTests(HostFixture fixture) : SystemTest, IClassFixtu
     [InlineData(200)]
     public async Task Hands_back_the_exit_status_of_a_command(int status)
     {
-        TestHost.TestHost host = await fixture.HostAsync();
+        TestHost host = await fixture.HostAsync();
         Assert.Equal(status, (await host.RunAsync(["sh", "-c", $"exit {status}"], Cancel)).Exit);
     }
 
     [Fact]
     public async Task Hands_on_input_and_environment_and_keeps_the_outputs_apart()
     {
-        TestHost.TestHost host = await fixture.HostAsync();
+        TestHost host = await fixture.HostAsync();
         CommandResult result = await host.RunAsync(
             ["sh", "-c", "cat; echo \"$WORD\" >&2"], Encoding.UTF8.GetBytes("in"), new Dictionary<string, string> { ["WORD"] = "env" }, TimeSpan.FromSeconds(30), Cancel);
         Assert.Equal(("in", "env\n"), (result.Output, result.Errors));
@@ -46,7 +46,7 @@ public sealed class TestHostTests(HostFixture fixture) : SystemTest, IClassFixtu
     [Fact]
     public async Task Ends_a_command_that_takes_too_long()
     {
-        TestHost.TestHost host = await fixture.HostAsync();
+        TestHost host = await fixture.HostAsync();
         await Assert.ThrowsAsync<TimeoutException>(() => host.RunAsync(["sleep", "3133"], null, null, TimeSpan.FromMilliseconds(300), Cancel));
         await WaitUntilAsync("sleep is gone", async () => (await host.RunAsync(["pgrep", "--full", "^sleep 3133$"], Cancel)).Exit == 1);
     }
@@ -54,7 +54,7 @@ public sealed class TestHostTests(HostFixture fixture) : SystemTest, IClassFixtu
     [Fact]
     public async Task Streams_lines_while_the_command_runs()
     {
-        TestHost.TestHost host = await fixture.HostAsync();
+        TestHost host = await fixture.HostAsync();
         await using HostProcess process = host.Start(["sh", "-c", "echo ready; read line; echo got $line; exit 3"]);
         await using IAsyncEnumerator<string> lines = process.LinesAsync(Cancel).GetAsyncEnumerator(Cancel);
         Assert.True(await lines.MoveNextAsync());
@@ -69,7 +69,7 @@ public sealed class TestHostTests(HostFixture fixture) : SystemTest, IClassFixtu
     [Fact]
     public async Task Copies_trees_in_and_out_with_their_modes()
     {
-        TestHost.TestHost host = await fixture.HostAsync();
+        TestHost host = await fixture.HostAsync();
         DirectoryInfo here = Directory.CreateTempSubdirectory("testhost-");
         try
         {
@@ -97,7 +97,7 @@ public sealed class TestHostTests(HostFixture fixture) : SystemTest, IClassFixtu
     [Fact]
     public async Task Keeps_what_it_does_away_from_the_machine()
     {
-        TestHost.TestHost host = await fixture.HostAsync();
+        TestHost host = await fixture.HostAsync();
         string[] places = ["/etc", "/root", "/srv", "/usr/bin", "/tmp", "/run"];
         (await host.ShellAsync(string.Join(" && ", places.Select(p => $"touch {p}/made-by-{host.Id}")), Cancel)).Succeeded();
         Assert.DoesNotContain(places, p => File.Exists($"{p}/made-by-{host.Id}"));
@@ -112,7 +112,7 @@ public sealed class TestHostTests(HostFixture fixture) : SystemTest, IClassFixtu
     [Fact]
     public async Task Finds_its_disk_again_after_a_power_cut()
     {
-        await using TestHost.TestHost host = await UpAsync("cut");
+        await using TestHost host = await UpAsync("cut");
         string machine = (await host.RunAsync(["cat", "/etc/machine-id"], Cancel)).Succeeded();
         (await host.ShellAsync("echo kept > /srv/file; echo lost > /tmp/file; systemd-run --unit=worker sleep 3600", Cancel)).Succeeded();
         string boot = (await host.ShellAsync("systemctl show --property=UserspaceTimestampMonotonic", Cancel)).Succeeded();
