@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 
-namespace Agent.TestHost;
+namespace Agent.TestHosts;
 
 /// <summary>
 /// What is known of one host outside of it: a directory on tmpfs with its disk and a few one-line files, and a cgroup

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 
-namespace Agent.TestHost;
+namespace Agent.TestHosts;
 
 /// <summary>A command that runs inside a host while its output is read. Disposing ends it.</summary>
 internal sealed class HostProcess : IAsyncDisposable

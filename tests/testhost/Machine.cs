@@ -1,4 +1,4 @@
-namespace Agent.TestHost;
+namespace Agent.TestHosts;
 
 /// <summary>What the machine that throwaway hosts run on must have.</summary>
 internal static class Machine
@@ -34,8 +34,8 @@ internal static class Machine
         }
         if (!File.ReadLines("/proc/filesystems").Any(l => l.EndsWith("\toverlay", StringComparison.Ordinal)) && !Directory.Exists("/sys/module/overlay"))
             yield return "no overlay file system in this kernel: modprobe overlay";
-        if (CgroupMount() is not { } cgroups) yield return $"no cgroup2 file system is mounted: {CgroupRemedy}";
-        else if (!MayMakeDirectory(cgroups)) yield return $"{cgroups} is read-only: in a container, run it privileged";
+        if (CgroupMount() is null) yield return $"no cgroup2 file system is mounted: {CgroupRemedy}";
+        else if (Mounts().First(m => m.Type == "cgroup2").ReadOnly) yield return "cgroup2 is mounted read-only: in a container, run it privileged";
         foreach (string part in new[] { "/usr", "/etc", "/var" })
         {
             if (Mounts().Any(m => m.Point == part)) yield return $"{part} is a file system of its own, which a throwaway host would not see: use a machine with one file system";
@@ -45,26 +45,11 @@ internal static class Machine
     /// <summary>Where cgroup2 is mounted: /sys/fs/cgroup, or /sys/fs/cgroup/unified beside the older kind. Null: nowhere.</summary>
     private static string? CgroupMount() => Mounts().Where(m => m.Type == "cgroup2").Select(m => m.Point).FirstOrDefault();
 
-    // proc_pid_mountinfo(5): the mount point is the fifth field, the type the first after the lone dash.
-    private static IEnumerable<(string Point, string Type)> Mounts() =>
+    // proc_pid_mountinfo(5): the mount point is the fifth field, its options the sixth, the type the first after the lone dash.
+    private static IEnumerable<(string Point, string Type, bool ReadOnly)> Mounts() =>
         from line in File.ReadLines("/proc/self/mountinfo")
         let fields = line.Split(' ')
         let dash = Array.IndexOf(fields, "-")
         where dash > 5
-        select (fields[4], fields[dash + 1]);
-
-    private static bool MayMakeDirectory(string parent)
-    {
-        string probe = Path.Combine(parent, $"agentd-testhosts-probe-{Environment.ProcessId}");
-        try
-        {
-            Directory.CreateDirectory(probe);
-            Directory.Delete(probe);
-            return true;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            return false;
-        }
-    }
+        select (fields[4], fields[dash + 1], fields[5].Split(',').Contains("ro"));
 }

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Diagnostics;
-using Agent.TestHost;
+using Agent.TestHosts;
 
 var name = new Argument<string>("NAME") { Description = "The host." };
 var network = new Option<string?>("--network") { Description = "Joins it to the hosts of this network, which know each other by name.", HelpName = "NAME" };

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 
-namespace Agent.TestHost;
+namespace Agent.TestHosts;
 
 /// <summary>
 /// A throwaway host: real systemd as PID 1 with D-Bus, journald and logind, in namespaces and a cgroup of its own. Its
@@ -76,7 +76,7 @@ internal sealed class TestHost : IAsyncDisposable
         }
         catch
         {
-            if (host._janitor is not null) await host.DownAsync();
+            await host.DownAsync(owner);
             throw;
         }
     }
@@ -184,17 +184,20 @@ internal sealed class TestHost : IAsyncDisposable
 
     /// <summary>Ends it and removes everything of it, and its network when it was the last one there. Once is enough, twice does no harm.</summary>
     /// <exception cref="TestHostException">Something of it is still there.</exception>
-    public async Task DownAsync()
+    public Task DownAsync() => DownAsync("");
+
+    public async ValueTask DisposeAsync() => await DownAsync();
+
+    /// <param name="owner">Only while the host is this owner's; empty: whosever it is.</param>
+    private async Task DownAsync(string owner)
     {
-        await RunScriptAsync("down.sh", [HostFiles.Hosts, Id, Machine.Cgroups], CancellationToken.None);
+        await RunScriptAsync("down.sh", [HostFiles.Hosts, Id, Machine.Cgroups, owner], CancellationToken.None);
         if (_janitor is not { } janitor) return;
         _janitor = null;
         janitor.StandardInput.Close();
         await janitor.WaitForExitAsync();
         janitor.Dispose();
     }
-
-    public async ValueTask DisposeAsync() => await DownAsync();
 
     private static async Task CopyAsync(string script, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {

@@ -1,4 +1,4 @@
-namespace Agent.TestHost;
+namespace Agent.TestHosts;
 
 /// <summary>What went wrong with a throwaway host, and what to do about it.</summary>
 /// <param name="code">The exit status of the command: 1 it did not work, 3 this machine lacks something, 4 no such host, or it is not running.</param>

@@ -1,4 +1,4 @@
-namespace Agent.TestHost;
+namespace Agent.TestHosts;
 
 /// <summary>How a host differs from a plain one.</summary>
 internal sealed record TestHostOptions

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text;
 
-namespace Agent.TestHost;
+namespace Agent.TestHosts;
 
 /// <summary>How a command ended.</summary>
 /// <param name="Exit">Its status; 128 and the signal where a signal ended it.</param>

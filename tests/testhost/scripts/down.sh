@@ -31,12 +31,13 @@ until [[ $hosts/.lock -ef /dev/fd/9 ]]; do
     flock 9
 done
 dir=$hosts/$id
-if [[ -n $owner && $(cat "$dir/owner" 2>/dev/null) != "$owner" ]]; then exit 0; fi
-network=$(cat "$dir/network" 2>/dev/null || true)
-remove_cgroup "$cgroups/$id"
-rm -rf --one-file-system "$dir"
-if [[ -n $network ]] && ! grep -qsxF "$network" "$hosts"/*/network; then
-    remove_cgroup "$cgroups/@$network"
+if [[ -z $owner || $(cat "$dir/owner" 2>/dev/null) == "$owner" ]]; then
+    network=$(cat "$dir/network" 2>/dev/null || true)
+    remove_cgroup "$cgroups/$id"
+    rm -rf --one-file-system "$dir"
+    if [[ -n $network ]] && ! grep -qsxF "$network" "$hosts"/*/network; then
+        remove_cgroup "$cgroups/@$network"
+    fi
 fi
 if [[ -z $(find "$hosts" -mindepth 1 -not -name .lock -print -quit) ]]; then
     rm "$hosts/.lock"
