@@ -14,13 +14,6 @@ internal static class StorePath
 
     public static string ChannelPrefix(AppName app) => $"{app.Value}/channels/";
 
-    /// <summary>Where a target lies: its hash is before its name, so that no version of it overwrites another (consistent snapshots).</summary>
-    public static string Target(string target, Digest digest)
-    {
-        int name = target.LastIndexOf('/') + 1;
-        return $"targets/{target[..name]}{digest.Hex}.{target[name..]}";
-    }
-
     /// <summary>Checks a path before it meets a medium: targets' names come from metadata.</summary>
     /// <exception cref="OperatorException">It could name something outside of the store (<see cref="ExitCode.Refused"/>).</exception>
     public static string Checked(string path)
