@@ -39,8 +39,9 @@ internal static class AgentHost
         IServiceProvider services = app.Services;
         return app.RunAgentAsync(
             () => InstanceLock.Take(services.GetRequiredService<IDisk>(), services.GetRequiredService<IConfiguration>().Agent.Data),
-            services.GetRequiredService<DeploymentEngine>().RecoverAsync,
-            services.GetRequiredService<StatusReporter>().Line);
+            // Made only when the lock is held: opening the journal cuts a torn tail.
+            token => services.GetRequiredService<DeploymentEngine>().RecoverAsync(token),
+            () => services.GetRequiredService<StatusReporter>().Line());
     }
 
     /// <summary>As the other one, with the parts of the agent that it needs handed in.</summary>

@@ -114,7 +114,7 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
     /// <returns>Null: the operator keeps the unit where systemd finds it; only a drop-in is added.</returns>
     private string? UnitText(UnitSource unit, ReleaseRef release, AppDefinition definition, string environment) => unit switch
     {
-        UnitSource.Rendered rendered => UnitFile.Render(rendered, definition, releases.CurrentLink(definition.Name), environment),
+        UnitSource.Rendered rendered => UnitFile.Render(rendered, definition.Name, releases.AppDirectory(definition.Name), environment),
         UnitSource.Shipped shipped => releases.ReadText(definition.Name, release.Version, shipped.Path) ?? throw new OperatorException(
             ExitCode.Refused, $"{definition.Name} {release.Version} names the unit {shipped.Path} but holds no such file", "correct units: in the release's agent.yaml"),
         UnitSource.Operators own when Path.GetDirectoryName(own.Path) == unitDirectory => null,
