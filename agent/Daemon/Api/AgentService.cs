@@ -2,13 +2,15 @@ using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
+using Agent.Daemon.Tracking;
 using Grpc.Core;
+using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
 
 namespace Agent.Daemon.Api;
 
 /// <summary>agent.v1.AgentService: asks the engine, the supervisor and tracking, and puts their answers into messages.</summary>
 internal sealed class AgentService(
-    DeploymentEngine engine, IConfiguration configuration, ISupervisor supervisor, IHealthProbe probe, ITracking tracking, Callers callers,
+    DeploymentEngine engine, IConfiguration configuration, ISupervisor supervisor, IHealthProbe probe, TrackingService tracking, Callers callers,
     IHostApplicationLifetime lifetime, ILogger<AgentService> logger) : V1.AgentService.AgentServiceBase
 {
     private const int DefaultDeployments = 20, DefaultLines = 50, MostLines = 10_000;
@@ -85,12 +87,12 @@ internal sealed class AgentService(
         AppName? app = request.App.Length > 0 ? One(request.App) : null;
         logger.ChangeAsked(app?.Value ?? "all apps", "poll", by);
         var response = new V1.PollResponse();
-        foreach (PollAnswer answer in await tracking.PollAsync(app, cancellationToken))
+        foreach (PollResult answer in await tracking.PollAsync(app, cancellationToken))
         {
             response.Results.Add(new V1.PollResult
             {
                 App = answer.App.Value,
-                Latest = answer.Latest ?? "",
+                Latest = answer.Latest?.Text ?? "",
                 Deployment = answer.Deployment ?? "",
                 Message = answer.Message,
                 Error = answer.Error is { } error ? ApiErrors.Told(error) : null,
@@ -143,7 +145,7 @@ internal sealed class AgentService(
             Digest = state.Current?.Digest ?? "",
             Since = Messages.Of(state.Since),
             Track = app.Track?.ToString() ?? "",
-            Latest = tracking.Latest(app.Name) ?? "",
+            Latest = tracking.Latest(app.Name)?.Text ?? "",
             HeldAt = state.HeldAt ?? "",
             Quarantined = { state.Quarantined.Values.OrderByDescending(quarantine => quarantine.Since).Select(Messages.Of) },
         };

@@ -1,5 +1,6 @@
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
+using Agent.Daemon.Tracking;
 using Google.Protobuf.WellKnownTypes;
 
 namespace Agent.Daemon.Api;
