@@ -1,6 +1,7 @@
 using System.Reflection;
 using Agent.Artifacts.Durable;
 using Agent.Protos;
+using Grpc.Health.V1;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace Agent.Daemon.Api;
@@ -16,6 +17,9 @@ internal static class AgentApi
         uint? group = Accounts.GroupOf(Callers.GroupName);
         builder.Services.AddGrpc();
         builder.Services.AddSingleton<AgentService>();
+        builder.Services.AddSingleton<HealthService>();
+        builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, HealthReflection.Descriptor));
+        builder.Services.AddSingleton<ReflectionV1AlphaService>();   // what grpcurl and others still ask
         builder.Services.AddSingleton(services => new Callers(group, services.GetRequiredService<ILogger<Callers>>()));
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
@@ -33,6 +37,9 @@ internal static class AgentApi
     public static WebApplication MapAgentApi(this WebApplication app)
     {
         app.MapGrpcService<AgentService>();
+        app.MapGrpcService<HealthService>();
+        app.MapGrpcService<ReflectionService>();
+        app.MapGrpcService<ReflectionV1AlphaService>();
         return app;
     }
 }

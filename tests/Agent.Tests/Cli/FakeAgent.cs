@@ -111,10 +111,10 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
                 break;
             case "v2.7.0":
                 await SendAsync([Started("d7", version), .. Steps("d7", "fetch", "stage")]);
-                context.GetHttpContext().Features.GetRequiredFeature<IConnectionLifetimeFeature>().Abort();
+                context.GetHttpContext().Features.Get<IConnectionLifetimeFeature>()!.Abort();
                 break;
             case "v2.7.1":
-                context.GetHttpContext().Features.GetRequiredFeature<IConnectionLifetimeFeature>().Abort();
+                context.GetHttpContext().Features.Get<IConnectionLifetimeFeature>()!.Abort();
                 break;
             default:
                 throw Error(StatusCode.InvalidArgument, $"the store has no shop {version}", "agentctl store list --app shop", 2);
