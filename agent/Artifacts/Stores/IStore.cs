@@ -23,6 +23,13 @@ internal interface IStoreReader
     /// <exception cref="StoreObjectMissingException">There is no such object.</exception>
     /// <exception cref="OperatorException">The store cannot be reached or answers with an error (<see cref="ExitCode.Unreachable"/>).</exception>
     Task<StoreObject?> OpenAsync(string path, long offset, string? ifNoneMatch, CancellationToken cancellationToken);
+
+    /// <summary>Opens a part of an object. A store that cannot may send more after it, or all from byte 0.</summary>
+    /// <param name="length">Bytes wanted, at least 1.</param>
+    /// <exception cref="StoreObjectMissingException">There is no such object.</exception>
+    /// <exception cref="OperatorException">As <see cref="OpenAsync"/>.</exception>
+    async Task<StoreObject> OpenRangeAsync(string path, long offset, long length, CancellationToken cancellationToken) =>
+        (await OpenAsync(path, offset, ifNoneMatch: null, cancellationToken))!;
 }
 
 /// <summary>A store to publish to.</summary>
