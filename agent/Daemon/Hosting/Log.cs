@@ -17,4 +17,13 @@ internal static partial class Log
 
     [LoggerMessage(1004, LogLevel.Information, "Stopped while recovering; recovery goes on at the next start")]
     public static partial void StoppedWhileRecovering(this ILogger logger);
+
+    [LoggerMessage(1005, LogLevel.Information, "The configuration was read again")]
+    public static partial void Reloaded(this ILogger logger);
+
+    [LoggerMessage(1006, LogLevel.Error, "The configuration was not read again, the one before stays in force: {What}; {Remedy}")]
+    public static partial void NotReloaded(this ILogger logger, string what, string remedy);
+
+    [LoggerMessage(1007, LogLevel.Warning, "{Path} ended in the middle of a record, as after a power cut: {Bytes} bytes were cut off")]
+    public static partial void JournalTailCut(this ILogger logger, string path, long bytes);
 }
