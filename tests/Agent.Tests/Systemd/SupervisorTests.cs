@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Systemd;
@@ -40,19 +41,17 @@ public class SupervisorTests
     {
         // A bus that accepts connections and never says a word.
         string path = Path.Combine(Path.GetTempPath(), $"agentd-bus-{Guid.NewGuid():N}");
-        using var silent = new System.Net.Sockets.Socket(
-            System.Net.Sockets.AddressFamily.Unix, System.Net.Sockets.SocketType.Stream, System.Net.Sockets.ProtocolType.Unspecified);
-        silent.Bind(new System.Net.Sockets.UnixDomainSocketEndPoint(path));
+        using var silent = new Socket(
+            AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        silent.Bind(new UnixDomainSocketEndPoint(path));
         silent.Listen();
         try
         {
-            Task call;
-            using (Supervisor supervisor = Make(TimeSpan.Zero, $"unix:path={path}"))
-            {
-                call = supervisor.GetStateAsync(Shop, TestContext.Current.CancellationToken);
-                using System.Net.Sockets.Socket accepted = await silent.AcceptAsync(TestContext.Current.CancellationToken);
-                Assert.False(call.IsCompleted);
-            }
+            Supervisor supervisor = Make(TimeSpan.Zero, $"unix:path={path}");
+            Task call = supervisor.GetStateAsync(Shop, TestContext.Current.CancellationToken);
+            using Socket accepted = await silent.AcceptAsync(TestContext.Current.CancellationToken);
+            Assert.False(call.IsCompleted);
+            supervisor.Dispose();
             Assert.Contains("stopping", (await Assert.ThrowsAsync<OperatorException>(() => call)).Message, StringComparison.Ordinal);
         }
         finally
