@@ -14,6 +14,7 @@ internal sealed class RequestWriter<T>(Marshaller<T> marshaller, int? maxSize, A
     private readonly TaskCompletionSource<Stream> body = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource completed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int writing;
+    private bool callerCompleted;
 
     public HttpContent Content => field ??= new BodyContent(this);
 
@@ -23,7 +24,7 @@ internal sealed class RequestWriter<T>(Marshaller<T> marshaller, int? maxSize, A
 
     public async Task WriteAsync(T message, CancellationToken cancellationToken)
     {
-        if (completed.Task.IsCompletedSuccessfully)
+        if (callerCompleted)
             throw new InvalidOperationException("Can't write the message because the client stream writer is complete.");
         var frame = Wire.Frame(marshaller, message, maxSize);
         if (Interlocked.Exchange(ref writing, 1) == 1)
@@ -47,6 +48,7 @@ internal sealed class RequestWriter<T>(Marshaller<T> marshaller, int? maxSize, A
 
     public Task CompleteAsync()
     {
+        callerCompleted = true;
         completed.TrySetResult();
         return Task.CompletedTask;
     }

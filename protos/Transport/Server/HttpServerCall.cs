@@ -14,15 +14,17 @@ namespace Agent.Protos.Transport;
 internal sealed class HttpServerCall : ServerCallContext, IDisposable
 {
     private static readonly Status TooLate = new(StatusCode.DeadlineExceeded, "Deadline Exceeded");
+    /// <summary>For a write under way at the deadline, so that the status can follow it.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
     private static readonly AuthContext Nobody = new(null, []);
 
     private readonly GrpcServer server;
     private readonly IMethod method;
+    private readonly SemaphoreSlim writing = new(1);
     private readonly CancellationTokenSource? late;
     private readonly CancellationTokenSource? stopped;
     private Metadata? requestHeaders;
     private Task lateEnd = Task.CompletedTask;
-    private int writing;
     private int ended;
     private bool started;
 
@@ -129,14 +131,15 @@ internal sealed class HttpServerCall : ServerCallContext, IDisposable
             return Task.CompletedTask;
         if (message is null)
             throw Wire.Failure(StatusCode.Cancelled, "No message returned from method.");
-        return WriteAsync(marshaller, message, flush: false, CancellationToken);
+        return WriteAsync(marshaller, message, flush: false, CancellationToken.None);
     }
 
-    /// <summary>Writes a message; with flush, ends when the caller has room for it.</summary>
+    /// <summary>Writes a message; with flush, ends when the caller has room for it, or has left.</summary>
+    /// <param name="cancellationToken">Resets the stream: half a message cannot be taken back. The call's own token does not, so that a status can follow.</param>
     public async Task WriteAsync<T>(Marshaller<T> marshaller, T message, bool flush, CancellationToken cancellationToken)
     {
         var frame = Wire.Frame(marshaller, message, server.Options.MaxSendMessageSize);
-        if (Interlocked.Exchange(ref writing, 1) == 1)
+        if (!await writing.WaitAsync(TimeSpan.Zero, CancellationToken.None).ConfigureAwait(false))
             throw new InvalidOperationException("Can't write the message because the previous write is in progress, or the call is over.");
         try
         {
@@ -144,29 +147,32 @@ internal sealed class HttpServerCall : ServerCallContext, IDisposable
             await StartAsync().ConfigureAwait(false);
             var body = Http.Response.BodyWriter;
             if (flush)
-                await body.WriteAsync(frame, cancellationToken).ConfigureAwait(false);
+                await body.WriteAsync(frame, cancellationToken == CancellationToken ? CancellationToken.None : cancellationToken).ConfigureAwait(false);
             else
                 System.Buffers.BuffersExtensions.Write(body, frame.Span);
             CancellationToken.ThrowIfCancellationRequested();
         }
         finally
         {
-            Volatile.Write(ref writing, 0);
+            writing.Release();
         }
     }
 
     public void Dispose()
     {
+        writing.Dispose();
         stopped?.Dispose();
         late?.Dispose();
     }
 
     protected override async Task WriteResponseHeadersAsyncCore(Metadata responseHeaders)
     {
-        if (Interlocked.Exchange(ref writing, 1) == 1 || started)
-            throw new InvalidOperationException("Response headers can only be sent once, before the first message.");
+        if (!await writing.WaitAsync(TimeSpan.Zero, CancellationToken.None).ConfigureAwait(false))
+            throw new InvalidOperationException("Response headers cannot be sent while a message is written, or when the call is over.");
         try
         {
+            if (started)
+                throw new InvalidOperationException("Response headers can only be sent once, before the first message.");
             CancellationToken.ThrowIfCancellationRequested();
             AddTo(Http.Response.Headers, responseHeaders);
             await StartAsync().ConfigureAwait(false);
@@ -174,16 +180,12 @@ internal sealed class HttpServerCall : ServerCallContext, IDisposable
         }
         finally
         {
-            Volatile.Write(ref writing, 0);
+            writing.Release();
         }
     }
 
     protected override ContextPropagationToken CreatePropagationTokenCore(ContextPropagationOptions? options) =>
         throw new NotSupportedException("Nothing is propagated: pass the deadline and the cancellation token on by hand.");
-
-    /// <summary>Both tokens in one; null: the call's own is enough.</summary>
-    public static CancellationTokenSource? Link(CancellationToken given, CancellationToken own) =>
-        given.CanBeCanceled && given != own ? CancellationTokenSource.CreateLinkedTokenSource(given, own) : null;
 
     private static bool TryTimeout(string text, out TimeSpan? timeout)
     {
@@ -257,12 +259,12 @@ internal sealed class HttpServerCall : ServerCallContext, IDisposable
     private async Task EndLateAsync()
     {
         var reset = Http.Features.Get<IHttpResetFeature>();
-        if (Interlocked.Exchange(ref writing, 1) == 1)
+        if (!await writing.WaitAsync(Grace, CancellationToken.None).ConfigureAwait(false))
         {
             reset?.Reset(0x8);   // CANCEL: a write waits for a caller that does not read, so that trailers cannot follow
             return;
         }
-        // The flag stays taken: no write comes after the trailers.
+        // Never released: no write comes after the trailers.
         try
         {
             Put(Destination(), TooLate);
@@ -310,8 +312,8 @@ internal sealed class RequestReader<T>(HttpServerCall call, Marshaller<T> marsha
 
     public async Task<bool> MoveNext(CancellationToken cancellationToken)
     {
-        using var either = HttpServerCall.Link(cancellationToken, call.CancellationToken);
-        current = await call.ReadAsync(marshaller, either?.Token ?? call.CancellationToken).ConfigureAwait(false);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, call.CancellationToken);
+        current = await call.ReadAsync(marshaller, either.Token).ConfigureAwait(false);
         return current is not null;
     }
 }
@@ -321,11 +323,7 @@ internal sealed class ResponseWriter<T>(HttpServerCall call, Marshaller<T> marsh
 {
     public WriteOptions? WriteOptions { get; set; }
 
-    public Task WriteAsync(T message) => WriteAsync(message, call.CancellationToken);
+    public Task WriteAsync(T message) => WriteAsync(message, CancellationToken.None);
 
-    public async Task WriteAsync(T message, CancellationToken cancellationToken)
-    {
-        using var either = HttpServerCall.Link(cancellationToken, call.CancellationToken);
-        await call.WriteAsync(marshaller, message, flush: true, either?.Token ?? call.CancellationToken).ConfigureAwait(false);
-    }
+    public Task WriteAsync(T message, CancellationToken cancellationToken) => call.WriteAsync(marshaller, message, flush: true, cancellationToken);
 }

@@ -42,7 +42,7 @@ public class EndingTests
             },
         });
         using var http = server.Http();   // no timer on this side
-        var request = HostileRequestTests.Request("ServerStream", [0, 0, 0, 0, 0]);
+        var request = TestServer.Request("ServerStream", [0, 0, 0, 0, 0]);
         request.Headers.TryAddWithoutValidation("grpc-timeout", "200m");
         using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         Assert.Equal(5, (await response.Content.ReadAsByteArrayAsync().WaitAsync(Patience)).Length);
@@ -50,6 +50,27 @@ public class EndingTests
         Assert.False(afterwards.Task.IsCompleted);
         release.SetResult();
         Assert.NotNull(await afterwards.Task.WaitAsync(Patience));
+        Assert.Equal("next", (await server.Client().UnaryAsync(new EchoMessage { Text = "next" })).Text);
+    }
+
+    [Fact]
+    public async Task A_deadline_frees_a_handler_whose_caller_does_not_read()
+    {
+        var freed = new TaskCompletionSource<Exception?>();
+        await using var server = await TestServer.StartAsync(new ScriptedEcho
+        {
+            OnServerStream = async (_, responses, _) => freed.SetResult(await Record.ExceptionAsync(async () =>
+            {
+                var message = new EchoMessage { Payload = Google.Protobuf.ByteString.CopyFrom(new byte[256 * 1024]) };
+                while (true)
+                    await responses.WriteAsync(message);
+            })),
+        });
+        using var http = server.Http();
+        var request = TestServer.Request("ServerStream", [0, 0, 0, 0, 0]);
+        request.Headers.TryAddWithoutValidation("grpc-timeout", "300m");
+        using var response = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        Assert.NotNull(await freed.Task.WaitAsync(Patience));
         Assert.Equal("next", (await server.Client().UnaryAsync(new EchoMessage { Text = "next" })).Text);
     }
 
@@ -66,7 +87,7 @@ public class EndingTests
             },
         });
         using var http = server.Http();
-        var request = HostileRequestTests.Request("Unary", [0, 0, 0, 0, 0]);
+        var request = TestServer.Request("Unary", [0, 0, 0, 0, 0]);
         request.Headers.TryAddWithoutValidation("grpc-timeout", "200m");
         using var response = await http.SendAsync(request).WaitAsync(Patience);
         Assert.Equal("4", response.Headers.GetValues("grpc-status").Single());
@@ -141,7 +162,32 @@ public class EndingTests
         var cancelled = await Assert.ThrowsAsync<RpcException>(() => reading.WaitAsync(Patience));
         Assert.Equal(StatusCode.Cancelled, cancelled.StatusCode);
         Assert.NotNull(await left.Task.WaitAsync(Patience));
-        Assert.Equal(StatusCode.Cancelled, (await Assert.ThrowsAsync<RpcException>(() => call.RequestStream.WriteAsync(new EchoMessage()))).StatusCode);
+        await Assert.ThrowsAnyAsync<Exception>(() => call.RequestStream.WriteAsync(new EchoMessage()));
+    }
+
+    [Fact]
+    public async Task Calls_that_end_at_their_deadline_end_in_one_of_two_ways()
+    {
+        await using var server = await TestServer.StartAsync(new ScriptedEcho
+        {
+            OnDuplex = async (_, responses, context) =>
+            {
+                await Task.Delay(context.Deadline - DateTime.UtcNow is { Ticks: > 0 } left ? left : TimeSpan.Zero, CancellationToken.None);
+                await responses.WriteAsync(new EchoMessage());
+            },
+        });
+        using var http = server.Http();   // no timer on this side
+        var ends = new List<string>();
+        foreach (var batch in Enumerable.Range(0, 600).Chunk(60))
+            ends.AddRange(await Task.WhenAll(batch.Select(async i =>
+            {
+                var request = TestServer.Request("Duplex", [0, 0, 0, 0, 0]);
+                request.Headers.TryAddWithoutValidation("grpc-timeout", $"{20 + (i % 20)}m");
+                using var response = await http.SendAsync(request).WaitAsync(Patience);
+                return (response.TrailingHeaders.TryGetValues("grpc-status", out var values) ? values : response.Headers.GetValues("grpc-status")).Single();
+            })));
+        Assert.Equal(600, ends.Count(status => status is "0" or "4"));
+        Assert.Equal("after", (await server.Client().UnaryAsync(new EchoMessage { Text = "after" })).Text);
     }
 
     [Fact]
@@ -158,7 +204,8 @@ public class EndingTests
         using var call = server.Client().ClientStream();
         await call.RequestStream.WriteAsync(new EchoMessage());
         Assert.Equal("enough", (await call.ResponseAsync.WaitAsync(Patience)).Text);
-        await Assert.ThrowsAsync<InvalidOperationException>(() => call.RequestStream.WriteAsync(new EchoMessage()));
+        var over = await Assert.ThrowsAsync<RpcException>(() => call.RequestStream.WriteAsync(new EchoMessage()));
+        Assert.Equal(StatusCode.OK, over.StatusCode);
     }
 
     [Fact]

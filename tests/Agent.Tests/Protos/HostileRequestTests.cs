@@ -1,24 +1,13 @@
 using System.Net;
 using System.Net.Sockets;
 using Agent.Tests.Protos.V1;
+using Grpc.Core;
 
 namespace Agent.Tests.Protos;
 
 /// <summary>Requests that no good client sends.</summary>
 public class HostileRequestTests
 {
-    public static HttpRequestMessage Request(string method, byte[] body, string contentType = "application/grpc")
-    {
-        var content = new ByteArrayContent(body);
-        content.Headers.TryAddWithoutValidation("content-type", contentType);
-        return new HttpRequestMessage(HttpMethod.Post, $"/tests.v1.Echo/{method}")
-        {
-            Content = content,
-            Version = HttpVersion.Version20,
-            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
-        };
-    }
-
     [Theory]
     [InlineData("no message", "", 13)]
     [InlineData("half a prefix", "0000", 13)]
@@ -33,7 +22,7 @@ public class HostileRequestTests
     {
         await using var server = await TestServer.StartAsync();
         using var http = server.Http();
-        using var response = await http.SendAsync(Request("Unary", Convert.FromHexString(hex)));
+        using var response = await http.SendAsync(TestServer.Request("Unary", Convert.FromHexString(hex)));
         Assert.Equal((what, status), (what, GrpcStatus(response)));
         Assert.Equal("after", (await server.Client().UnaryAsync(new EchoMessage { Text = "after" })).Text);
     }
@@ -43,7 +32,7 @@ public class HostileRequestTests
     {
         await using var server = await TestServer.StartAsync();
         using var http = server.Http();
-        using var response = await http.SendAsync(Request("Unary", [0, 0, 0, 0, 0], contentType));
+        using var response = await http.SendAsync(TestServer.Request("Unary", [0, 0, 0, 0, 0], contentType));
         Assert.Equal(HttpStatusCode.UnsupportedMediaType, response.StatusCode);
     }
 
@@ -52,7 +41,7 @@ public class HostileRequestTests
     {
         await using var server = await TestServer.StartAsync();
         using var http = server.Http();
-        using var response = await http.SendAsync(Request("Unary", [0, 0, 0, 0, 0], contentType));
+        using var response = await http.SendAsync(TestServer.Request("Unary", [0, 0, 0, 0, 0], contentType));
         Assert.Equal(0, GrpcStatus(response));
     }
 
@@ -71,11 +60,27 @@ public class HostileRequestTests
     {
         await using var server = await TestServer.StartAsync(new ScriptedEcho { OnUnary = (request, context) => Task.FromResult(context.RequestHeaders.Count > 0 ? request : request) });
         using var http = server.Http();
-        var request = Request("Unary", [0, 0, 0, 0, 0]);
+        var request = TestServer.Request("Unary", [0, 0, 0, 0, 0]);
         request.Headers.TryAddWithoutValidation(name, value);
         using var response = await http.SendAsync(request);
         Assert.Equal(status, GrpcStatus(response));
         Assert.Equal(value == "gzip", response.Headers.TryGetValues("grpc-accept-encoding", out var known) && known.Single() == "identity");
+    }
+
+    [Fact]
+    public async Task Binary_metadata_that_was_joined_on_the_way_is_taken_apart()
+    {
+        byte[][] seen = [];
+        await using var server = await TestServer.StartAsync(new ScriptedEcho
+        {
+            OnUnary = (request, context) =>
+            {
+                seen = [.. context.RequestHeaders.GetAll("blob-bin").Select(entry => entry.ValueBytes)];
+                return Task.FromResult(request);
+            },
+        });
+        await server.Client().UnaryAsync(new EchoMessage(), new Metadata { { "blob-bin", [0, 1, 254] }, { "blob-bin", [] }, { "blob-bin", [2] } });
+        Assert.Equal([[0, 1, 254], [], [2]], seen);
     }
 
     [Fact]

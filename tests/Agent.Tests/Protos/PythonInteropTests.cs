@@ -72,7 +72,6 @@ public class PythonInteropTests
             crashed UNKNOWN Exception was thrown by handler.
             late DEADLINE_EXCEEDED
             unknown UNIMPLEMENTED
-            compressed UNIMPLEMENTED
             too long RESOURCE_EXHAUSTED
             cancelled CANCELLED
 

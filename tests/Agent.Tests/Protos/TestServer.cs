@@ -93,6 +93,19 @@ internal sealed class TestServer : IAsyncDisposable
         };
     }
 
+    /// <summary>A request to the echo service with this body.</summary>
+    public static HttpRequestMessage Request(string method, byte[] body, string contentType = "application/grpc")
+    {
+        var content = new ByteArrayContent(body);
+        content.Headers.TryAddWithoutValidation("content-type", contentType);
+        return new HttpRequestMessage(HttpMethod.Post, $"/tests.v1.Echo/{method}")
+        {
+            Content = content,
+            Version = HttpVersion.Version20,
+            VersionPolicy = HttpVersionPolicy.RequestVersionExact,
+        };
+    }
+
     public GrpcChannel Channel(bool unix = false, GrpcChannelOptions? options = null)
     {
         options ??= new GrpcChannelOptions();

@@ -40,8 +40,6 @@ error = failure(lambda: list(server_stream(encode("hang"), timeout=0.5)))
 print("late", error.code().name)
 error = failure(lambda: channel.unary_unary(SERVICE + "Nothing")(b"", timeout=20))
 print("unknown", error.code().name)
-error = failure(lambda: unary(encode("zip"), timeout=20, compression=grpc.Compression.Gzip))
-print("compressed", error.code().name)
 error = failure(lambda: unary(b"\x1a\x84\x80\x80\x02" + bytes(4 * 1024 * 1024 + 4), timeout=20))
 print("too long", error.code().name)
 

@@ -34,10 +34,11 @@ def unary(request, context):
 
 def server_stream(request, context):
     text, count = decode(request)
+    if text == "hang":
+        context.add_callback(cancelled.set)  # before the first message, at which the caller may leave
     for each in range(count):
         yield encode(text, each)
     if text == "hang":
-        context.add_callback(cancelled.set)
         cancelled.wait(20)
 
 
