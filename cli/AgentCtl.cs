@@ -33,6 +33,7 @@ internal static class AgentCtl
             LogsCommand.Create(verbs),
             WhyCommand.Create(verbs),
             PollCommand.Create(verbs),
+            StoreCommand.Create(verbs),
             VersionCommand.Create(verbs),
             new HelpOption { Action = new HelpWithExamples() },
         };

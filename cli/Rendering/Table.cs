@@ -30,7 +30,7 @@ internal sealed class Table(params string[] headings)
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
         {
             Out = new AnsiConsoleOutput(terminal.Output),
-            Ansi = AnsiSupport.Yes,
+            Ansi = terminal.Colour ? AnsiSupport.Yes : AnsiSupport.No,
             ColorSystem = terminal.Colour ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
             Interactive = InteractionSupport.No,
         });
