@@ -36,6 +36,7 @@ internal static class AgentCtl
             StoreCommand.Create(verbs),
             VersionCommand.Create(verbs),
             new HelpOption { Action = new HelpWithExamples() },
+            new VersionOption { Action = new PrintVersion() },
         };
         return root;
     }
@@ -52,8 +53,8 @@ internal static class AgentCtl
         {
             ParseResult parsed = CreateRoot(terminal, time).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             json = parsed.GetResult(Verbs.OutputName) is OptionResult output && output.Tokens is [{ Value: "json" }, ..];
-            bool helps = parsed.Action is HelpWithExamples;
-            if (!helps && UsageErrors.Find(parsed) is { } wrong) throw wrong;
+            bool answersByItself = parsed.Action is HelpWithExamples or PrintVersion;
+            if (!answersByItself && UsageErrors.Find(parsed) is { } wrong) throw wrong;
             return await parsed.InvokeAsync(
                 new InvocationConfiguration
                 {

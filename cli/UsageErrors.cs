@@ -33,6 +33,8 @@ internal static class UsageErrors
         if (parsed.UnmatchedTokens is [var superfluous, ..]) return new OperatorException(ExitCode.Usage, $"{path} does not take '{superfluous}'", $"see {path} --help");
         if (parsed.CommandResult.Children.OfType<ArgumentResult>().FirstOrDefault(argument => argument.Tokens.Count == 0 && argument.Errors.Any()) is { } missing)
             return new OperatorException(ExitCode.Usage, $"{path} needs {missing.Argument.Name}", $"see {path} --help");
+        if (parsed.CommandResult.Children.OfType<OptionResult>().FirstOrDefault(option => !option.Implicit && option.Tokens.Count == 0 && option.Errors.Any()) is { } bare)
+            return new OperatorException(ExitCode.Usage, $"{bare.Option.Name} needs {bare.Option.HelpName ?? "a value"}", $"see {path} --help");
         string message = parsed.Errors[0].Message.TrimEnd('.');
         return new OperatorException(ExitCode.Usage, char.ToLowerInvariant(message[0]) + message[1..], $"see {path} --help");
     }

@@ -12,6 +12,12 @@ internal sealed class Verb(string name, string description, params string[] exam
     public IReadOnlyList<string> Examples { get; } = examples;
 }
 
+internal enum OutputFormat
+{
+    Text,
+    Json,
+}
+
 /// <summary>What a verb is called with.</summary>
 /// <param name="Json">For a program, not for a person.</param>
 internal sealed record Call(ParseResult Parsed, Terminal Terminal, bool Json, TimeProvider Time);
@@ -27,16 +33,15 @@ internal sealed class Verbs
 
     private readonly Terminal terminal;
     private readonly TimeProvider time;
-    private readonly Option<bool> output = new(OutputName, "-o")
+    private readonly Option<OutputFormat> output = new(OutputName, "-o")
     {
         Description = "text for people, json for programs",
         HelpName = "text|json",
-        Arity = ArgumentArity.ExactlyOne,
         CustomParser = result =>
         {
             string format = result.Tokens[0].Value;
             if (format is not ("text" or "json")) result.AddError($"{OutputName} is text or json");
-            return format == "json";
+            return format == "json" ? OutputFormat.Json : OutputFormat.Text;
         },
     };
 
@@ -74,7 +79,7 @@ internal sealed class Verbs
         {
             string app = parsed.GetResult(App) is null ? "" : parsed.GetValue(App) ?? "";
             using AgentConnection agent = Targets.Connect(parsed.GetValue(host)!, parsed.GetValue(socket), time);
-            return await run(new AgentCall(parsed, terminal, parsed.GetValue(output), app, agent), cancellationToken);
+            return await run(new AgentCall(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, app, agent), cancellationToken);
         });
         return verb;
     }
@@ -83,7 +88,7 @@ internal sealed class Verbs
     public Verb Working(Verb verb, IEnumerable<Symbol> symbols, Func<Call, CancellationToken, Task<int>> run)
     {
         Add(verb, [.. symbols, output]);
-        verb.SetAction((parsed, cancellationToken) => run(new Call(parsed, terminal, parsed.GetValue(output), time), cancellationToken));
+        verb.SetAction((parsed, cancellationToken) => run(new Call(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, time), cancellationToken));
         return verb;
     }
 
