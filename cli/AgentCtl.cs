@@ -55,7 +55,7 @@ internal static class AgentCtl
             json = parsed.GetResult(Verbs.OutputName) is OptionResult output && output.Tokens is [{ Value: "json" }, ..];
             bool answersByItself = parsed.Action is HelpWithExamples or PrintVersion;
             if (!answersByItself && UsageErrors.Find(parsed) is { } wrong) throw wrong;
-            return await parsed.InvokeAsync(
+            int exit = await parsed.InvokeAsync(
                 new InvocationConfiguration
                 {
                     Output = terminal.Output,
@@ -64,6 +64,8 @@ internal static class AgentCtl
                     ProcessTerminationTimeout = null,
                 },
                 cancellationToken);
+            await terminal.Output.FlushAsync(CancellationToken.None);
+            return exit;
         }
         catch (OperatorException e)
         {

@@ -9,7 +9,7 @@ namespace Agent.Cli.Commands;
 
 internal static class StoreCommand
 {
-    public static Verb Create(Verbs verbs) => new("store", "Makes and looks after a store of releases.", "agentctl store list --store /srv/store --key-file keys.json")
+    public static Verb Create(Verbs verbs) => new("store", "Makes and looks after a store of releases.", "agentctl store init --store /srv/store --key-file keys.json")
     {
         CreateInit(verbs),
         CreateRefresh(verbs),
@@ -37,10 +37,11 @@ internal static class StoreCommand
         bool fresh = disk.Kind(keyFile) == EntryKind.Missing;
         KeyFile keys = fresh ? KeyFile.Generate(RoleLives.Default, call.Time) : KeyFile.Read(keyFile);
         if (fresh) keys.Write(disk, keyFile);
+        string location = store.StoreOf(call.Parsed);
         using TrustRepository repository = store.Open(call, keys);
+        if (disk.Kind(Path.GetFullPath(location)) == EntryKind.Missing) disk.MakeDirectories(Path.GetFullPath(location));   // to write, a store is a directory: Open has refused all else
         IReadOnlyList<string> warnings = await repository.InitAsync(cancellationToken);
         disk.WriteAtomic(rootFile, keys.Root, DurableOperations.Mode644);
-        string location = store.StoreOf(call.Parsed);
         if (call.Json)
         {
             call.Terminal.Document(writer => writer.Object(location, (w, place) =>

@@ -34,7 +34,7 @@ internal sealed class Table(params string[] headings)
             ColorSystem = terminal.Colour ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
             Interactive = InteractionSupport.No,
         });
-        console.Profile.Width = terminal.Width;
+        console.Profile.Width = terminal.Width();
         var grid = new Grid();
         for (int i = 0; i < headings.Length; i++)
             grid.AddColumn(new GridColumn { NoWrap = i < headings.Length - 1, Padding = new Padding(0, 0, i < headings.Length - 1 ? Gap.Length : 0, 0) });

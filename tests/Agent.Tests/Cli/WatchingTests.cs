@@ -66,7 +66,7 @@ public sealed class WatchingTests(FakeHost host) : IClassFixture<FakeHost>
     public async Task On_a_terminal_without_colour_a_table_has_none()
     {
         using var output = new StringWriter { NewLine = "\n" };
-        var terminal = new Terminal(output, TextWriter.Null, outputIsTerminal: true, errorIsTerminal: true, colour: false) { Width = 100 };
+        var terminal = new Terminal(output, TextWriter.Null, outputIsTerminal: true, errorIsTerminal: true, colour: false) { Width = () => 100 };
         Assert.Equal(0, await AgentCtl.RunAsync(["history", "--socket", host.Socket], terminal, TimeProvider.System, TestContext.Current.CancellationToken));
         Assert.DoesNotContain("\e[3", output.ToString(), StringComparison.Ordinal);
         Assert.Contains("rolled-back", output.ToString(), StringComparison.Ordinal);
