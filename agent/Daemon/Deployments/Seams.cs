@@ -14,8 +14,9 @@ internal sealed record ReleaseId(AppName App, ReleaseVersion Version, Digest Dig
 }
 
 /// <summary>A release whose every byte is on this host and verified.</summary>
+/// <param name="ManifestPath">Path of the manifest as it lies in the store; its SHA-256 is the release's digest.</param>
 /// <param name="Objects">Path of the verified content (mode 444, or 555 where executable) of each file of the manifest that is not empty, keyed as by <see cref="ObjectKey"/>.</param>
-internal sealed record FetchedRelease(ReleaseId Id, Manifest Manifest, IReadOnlyDictionary<string, string> Objects)
+internal sealed record FetchedRelease(ReleaseId Id, Manifest Manifest, string ManifestPath, IReadOnlyDictionary<string, string> Objects)
 {
     /// <summary>One object for each distinct content and mode, so that a hard link brings the right mode along.</summary>
     public static string ObjectKey(ManifestFile file) => file.Executable ? file.Sha256.Hex + ".x" : file.Sha256.Hex;
