@@ -59,7 +59,7 @@ internal sealed class DeploymentSteps(
                 work.Definition = generations.Prepare(deployment.Id, deployment.To, definition).Definition;
                 return null;
             case Step.Flip:
-                generations.Install(app, GenerationFrom(deployment), GenerationTo(deployment));
+                await InstallAsync(app, GenerationFrom(deployment), GenerationTo(deployment), cancellationToken);
                 releases.Flip(app, deployment.To.Version);
                 return null;
             case Step.Restart:
@@ -89,7 +89,7 @@ internal sealed class DeploymentSteps(
                 generations.Remove(app, deployment.Id);
                 break;
             case Step.Flip:
-                generations.Install(app, GenerationTo(deployment), GenerationFrom(deployment));
+                await InstallAsync(app, GenerationTo(deployment), GenerationFrom(deployment), cancellationToken);
                 releases.Flip(app, deployment.From?.Version);
                 break;
             case Step.Restart:
@@ -121,16 +121,19 @@ internal sealed class DeploymentSteps(
         source.Sweep(app);
     }
 
+    private async Task InstallAsync(AppName app, Generation? from, Generation? to, CancellationToken cancellationToken)
+    {
+        // While their files are still there: systemd finds the links to remove by what the file says.
+        foreach (UnitName unit in (from?.Units ?? []).Except(to?.Units ?? [])) await supervisor.DisableAsync(unit, cancellationToken);
+        generations.Install(app, from, to);
+    }
+
     /// <summary>Makes what runs agree with the units and the link that lie on the disk now: forward as well as back.</summary>
     private async Task SwitchAsync(Generation? from, Generation? to, CancellationToken cancellationToken)
     {
         UnitName[] before = [.. from?.Units ?? []], after = [.. to?.Units ?? []];
         await supervisor.ReloadAsync(cancellationToken);
-        foreach (UnitName unit in before.Except(after).Reverse())
-        {
-            await supervisor.StopAsync(unit, cancellationToken);
-            await supervisor.DisableAsync(unit, cancellationToken);
-        }
+        foreach (UnitName unit in before.Except(after).Reverse()) await supervisor.StopAsync(unit, cancellationToken);
         foreach (UnitName unit in after) await supervisor.RestartAsync(unit, cancellationToken);
         UnitName[] added = [.. after.Except(before)];
         foreach (UnitName unit in added) await supervisor.EnableAsync(unit, cancellationToken);

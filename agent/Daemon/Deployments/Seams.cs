@@ -67,6 +67,7 @@ internal interface ISupervisor
 
     Task StartAsync(UnitName unit, CancellationToken cancellationToken);
 
+    /// <summary>Nothing where it does not run or does not exist. What ignores the signal is killed: then the job is <c>done</c> and Result is <c>timeout</c>.</summary>
     Task StopAsync(UnitName unit, CancellationToken cancellationToken);
 
     /// <summary>Restarts, or starts where it does not run; clears a failed state and the restart counter first.</summary>
@@ -75,8 +76,10 @@ internal interface ISupervisor
     /// <summary>Makes the unit start at boot, as its [Install] section says; nothing where it has none.</summary>
     Task EnableAsync(UnitName unit, CancellationToken cancellationToken);
 
+    /// <summary>Nothing where it is not enabled or does not exist. To be called while the unit's file is still there.</summary>
     Task DisableAsync(UnitName unit, CancellationToken cancellationToken);
 
+    /// <summary>One consistent look. A unit that does not exist has LoadState <c>not-found</c>; systemd forgets how one that ended well exited.</summary>
     Task<UnitState> GetStateAsync(UnitName unit, CancellationToken cancellationToken);
 
     /// <summary>The last log lines of a unit, oldest first.</summary>

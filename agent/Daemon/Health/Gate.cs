@@ -22,7 +22,7 @@ internal sealed class Gate(IHealthProbe probe, ISupervisor supervisor, TimeProvi
         var watch = new GateWatch(definition, start, stable);
         long began = time.GetTimestamp();
         // One reader applies what was seen, so that the watch needs no lock; and at once, so that its time is right.
-        var seen = Channel.CreateUnbounded<Action<TimeSpan>>(new UnboundedChannelOptions { SingleReader = true, AllowSynchronousContinuations = true });
+        var seen = Channel.CreateUnbounded<(Action<TimeSpan> Apply, TimeSpan At)>(new UnboundedChannelOptions { SingleReader = true, AllowSynchronousContinuations = true });
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
 
         async Task Every(TimeSpan interval, Func<Task<Action<TimeSpan>>> look)
@@ -31,7 +31,8 @@ internal sealed class Gate(IHealthProbe probe, ISupervisor supervisor, TimeProvi
             {
                 while (true)
                 {
-                    seen.Writer.TryWrite(await look().ConfigureAwait(false));
+                    Action<TimeSpan> apply = await look().ConfigureAwait(false);
+                    seen.Writer.TryWrite((apply, time.GetElapsedTime(began)));
                     await Task.Delay(interval, time, stop.Token).ConfigureAwait(false);
                 }
             }
@@ -41,6 +42,21 @@ internal sealed class Gate(IHealthProbe probe, ISupervisor supervisor, TimeProvi
             }
         }
 
+        async Task<GateVerdict> ReadAsync()
+        {
+            TimeSpan now = TimeSpan.Zero;
+            await foreach ((Action<TimeSpan> apply, TimeSpan at) in seen.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
+            {
+                now = at > now ? at : now;
+                apply(now);
+                GateVerdict? verdict = watch.At(now);
+                while (watch.TryGetNews(out string? message)) progress.Report(message);
+                if (verdict is not null) return verdict;
+            }
+            throw new OperationCanceledException(cancellationToken);
+        }
+
+        Task<GateVerdict> reading = ReadAsync();   // before anything is seen, so that nothing waits for it
         var loops = new List<Task> { Every(Look, () => Task.FromResult<Action<TimeSpan>>(_ => { })) };   // deadlines pass also where nothing answers
         foreach (UnitSource unit in definition.Units)
         {
@@ -63,15 +79,7 @@ internal sealed class Gate(IHealthProbe probe, ISupervisor supervisor, TimeProvi
 
         try
         {
-            await foreach (Action<TimeSpan> apply in seen.Reader.ReadAllAsync(cancellationToken).ConfigureAwait(false))
-            {
-                TimeSpan now = time.GetElapsedTime(began);
-                apply(now);
-                GateVerdict? verdict = watch.At(now);
-                while (watch.TryGetNews(out string? message)) progress.Report(message);
-                if (verdict is not null) return verdict;
-            }
-            throw new OperationCanceledException(cancellationToken);
+            return await reading.ConfigureAwait(false);
         }
         finally
         {

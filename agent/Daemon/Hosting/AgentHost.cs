@@ -99,7 +99,8 @@ internal static class AgentHost
         }
         using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
-        using ITimer sign = time.CreateTimer(_ => notify.Extend(Grace, "recovering"), null, TimeSpan.Zero, Sign);
+        notify.Extend(Grace, "recovering");
+        using ITimer sign = time.CreateTimer(_ => notify.Extend(Grace, "recovering"), null, Sign, Sign);
         try
         {
             // A recovery that does not heed the token is left behind: it can be taken up at any place.

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Text;
 using Serilog.Core;
 using Serilog.Events;
+using Serilog.Formatting.Display;
 
 namespace Agent.Daemon.Hosting;
 
@@ -22,6 +23,9 @@ internal sealed class JournaldSink(string socketPath) : ILogEventSink, IDisposab
     [
         ("App", "APP"), ("Deployment", "DEPLOYMENT"), ("Release", "RELEASE"), ("Step", "STEP"), ("SourceContext", "CATEGORY"),
     ];
+
+    // Texts as they are, without the quotes that Serilog puts around them by itself.
+    private static readonly MessageTemplateTextFormatter Message = new("{Message:lj}", CultureInfo.InvariantCulture);
 
     private readonly Socket socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { Blocking = false };
     private readonly UnixDomainSocketEndPoint journald = new(socketPath);
@@ -45,7 +49,11 @@ internal sealed class JournaldSink(string socketPath) : ILogEventSink, IDisposab
     public static byte[] Format(LogEvent logEvent)
     {
         var datagram = new ArrayBufferWriter<byte>(512);
-        Write(datagram, "MESSAGE", logEvent.RenderMessage(CultureInfo.InvariantCulture), MessageLimit);
+        using (var message = new StringWriter(CultureInfo.InvariantCulture))
+        {
+            Message.Format(logEvent, message);
+            Write(datagram, "MESSAGE", message.ToString(), MessageLimit);
+        }
         Write(datagram, "PRIORITY", Priority(logEvent.Level), ValueLimit);
         Write(datagram, "SYSLOG_IDENTIFIER", "agentd", ValueLimit);
         foreach ((string property, string field) in Fields)

@@ -12,8 +12,8 @@ namespace Agent.Daemon.State;
 /// in 8 hexadecimal digits and NUMBER counts from 1. A record is durable when <see cref="Append"/> returns.
 /// </summary>
 /// <remarks>
-/// Each append is synced before the next, so only the last record can be torn: it is cut at start. A bad record with a good one
-/// behind it is damage that no crash explains; then nothing is guessed. Not thread-safe.
+/// Each append is synced before the next, so only the last record can be torn: it is cut at start. A bad record anywhere else, or one that is
+/// whole but wrong, is damage that no crash explains; then nothing is guessed. Not thread-safe.
 /// </remarks>
 internal sealed class Journal
 {
@@ -54,6 +54,8 @@ internal sealed class Journal
             journal.number++;
             journal.length = next;
         }
+        // What a crash leaves of one append ends early, or has holes of zeros. A whole line without them was whole once.
+        if (bad is { } last && content[^1] == '\n' && !content.AsSpan((int)last.Offset).Contains((byte)0)) throw Damaged(path, last);
         cutBytes = content.Length - journal.length;
         if (cutBytes > 0)
         {
@@ -68,7 +70,8 @@ internal sealed class Journal
     public void Append(JournalRecord record)
     {
         string body = $"{number + 1} {JsonSerializer.Serialize(record, JournalJson.Default.JournalRecord)}";
-        byte[] line = Encoding.UTF8.GetBytes($"{Checksum(Encoding.UTF8.GetBytes(body)):x8} {body}\n");
+        byte[] bytes = Encoding.UTF8.GetBytes(body);
+        byte[] line = [.. Checksum(bytes), (byte)' ', .. bytes, (byte)'\n'];
         if (damaged)
         {
             disk.Truncate(path, length);
@@ -98,19 +101,18 @@ internal sealed class Journal
         number = 0;
         json = default;
         if (line.Length < 12 || line[8] != ' ') return false;
-        if (!uint.TryParse(line[..8], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out uint checksum)) return false;
         ReadOnlySpan<byte> body = line[9..];
         int space = body.IndexOf((byte)' ');
-        if (space <= 0 || Checksum(body) != checksum || !long.TryParse(body[..space], NumberStyles.None, CultureInfo.InvariantCulture, out number)) return false;
+        if (space <= 0 || !line[..8].SequenceEqual(Checksum(body)) || !long.TryParse(body[..space], NumberStyles.None, CultureInfo.InvariantCulture, out number)) return false;
         json = body[(space + 1)..];
         return true;
     }
 
-    private static uint Checksum(ReadOnlySpan<byte> bytes)
+    private static byte[] Checksum(ReadOnlySpan<byte> bytes)
     {
         uint crc = uint.MaxValue;
         foreach (byte b in bytes) crc = BitOperations.Crc32C(crc, b);
-        return ~crc;
+        return Encoding.ASCII.GetBytes((~crc).ToString("x8"));
     }
 
     private static OperatorException Damaged(string path, (long Offset, int Line) place) => new(

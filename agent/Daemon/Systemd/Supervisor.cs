@@ -95,7 +95,7 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
             }), static m => !m.IsEmptyArray("(sss)"), cancellationToken));
             if (changed) await ReloadAsync(cancellationToken);
         }
-        catch (OperatorException e) when (e.InnerException is BusErrorException { Name: NoSuchFile })
+        catch (OperatorException e) when (e.InnerException is BusErrorException { Name: NoSuchUnit or NoSuchFile })
         {
             // Its file is gone, and with it what could start it at boot.
         }
@@ -171,9 +171,10 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
     {
         try
         {
-            await AskAsync(ManagerCall("ResetFailedUnit", m => m.Write(unit.Value)), static _ => true, cancellationToken);
+            await ToldAsync($"the failed state of {unit} was not cleared", () => AskAsync(
+                ManagerCall("ResetFailedUnit", m => m.Write(unit.Value)), static _ => true, cancellationToken));
         }
-        catch (BusErrorException)
+        catch (OperatorException e) when (e.InnerException is BusErrorException)
         {
             // Not loaded, so nothing to clear; where there is more to it, the job that follows says so.
         }

@@ -4,14 +4,14 @@ using Host = Agent.TestHost.TestHost;
 
 namespace Agent.SystemTests.Systemd;
 
-/// <summary>Runs each of <see cref="SupervisorInside"/> on a real systemd: in this assembly's own process inside of a throwaway host.</summary>
+/// <summary>Runs each of <see cref="SupervisorInside"/> and <see cref="DaemonInside"/> on a real systemd: in this assembly's own process inside of a throwaway host.</summary>
 public sealed class SupervisorTests(SupervisorTests.OneHost shared) : IClassFixture<SupervisorTests.OneHost>
 {
     private const string Mounted = "/opt/system-tests";
 
-    public static TheoryData<string> Names => new(typeof(SupervisorInside)
-        .GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly)
-        .Where(m => m.GetCustomAttribute<FactAttribute>() is not null).Select(m => m.Name));
+    public static TheoryData<string> Names => new(new[] { typeof(SupervisorInside), typeof(DaemonInside) }
+        .SelectMany(t => t.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly))
+        .Where(m => m.GetCustomAttribute<FactAttribute>() is not null).Select(m => $"{m.DeclaringType!.Name}.{m.Name}"));
 
     [Theory]
     [MemberData(nameof(Names))]
@@ -21,13 +21,12 @@ public sealed class SupervisorTests(SupervisorTests.OneHost shared) : IClassFixt
         Host host = await shared.GetAsync();
         string assembly = $"{Mounted}/{Path.GetFileName(typeof(SupervisorTests).Assembly.Location)}";
         CommandResult result = await host.RunAsync(
-            [Environment.ProcessPath is { } path && Path.GetFileName(path) == "dotnet" ? path : DotNet(), "exec", assembly,
-                "-explicit", "only", "-method", $"{typeof(SupervisorInside).FullName}.{name}"],
+            [DotNet(), "exec", assembly, "-explicit", "only", "-method", $"{typeof(SupervisorTests).Namespace}.{name}"],
             null, null, TimeSpan.FromSeconds(120), TestContext.Current.CancellationToken);
         Assert.True(result.Exit == 0 && !result.Output.Contains("Total: 0,", StringComparison.Ordinal), result.Output + result.Errors);
     }
 
-    // The shared framework lies in DOTNET_ROOT/shared/NAME/VERSION/.
+    // The shared framework lies in shared/NAME/VERSION beside the program that runs it.
     private static string DotNet() => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(typeof(object).Assembly.Location)!, "../../../dotnet"));
 
     public sealed class OneHost : IAsyncLifetime

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Collections.Immutable;
 using System.Net.Sockets;
 using Agent.Artifacts;
 using Agent.Daemon.Api;
@@ -169,7 +168,7 @@ public sealed class AgentApiTests : IDisposable
             await app.DisposeAsync();
         }
 
-        private static AppState NothingDeployed(AppName app) => new(app, null, null, [], ImmutableDictionary<string, Quarantine>.Empty, null, null, []);
+        private static AppState NothingDeployed(AppName app) => AppState.Empty(app);
     }
 
     private sealed class OneAppConfiguration : IConfiguration

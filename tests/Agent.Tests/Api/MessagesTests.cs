@@ -69,10 +69,10 @@ public class MessagesTests
 
     private static DeploymentEvent Recorded(JournalRecord record) => new DeploymentEvent.Recorded(record);
 
-    private static Deployment Failed() => new("d1", new AppName("shop"), Old, New, Trigger.Deploy, "uid 0 (root)", Noon, Noon.AddSeconds(9), Outcome.RolledBack, Step.Gate,
+    private static Deployment Failed() => new("d1", new AppName("shop"), Old, "d0", New, Trigger.Deploy, "uid 0 (root)", Noon, Noon.AddSeconds(9), Outcome.RolledBack, Step.Gate,
         "GET /up gave 503", "agentctl why", null,
         [
-            new JournalRecord.DeploymentStarted(Noon, "d1", "shop", Old, New, Trigger.Deploy, "uid 0 (root)"),
+            new JournalRecord.DeploymentStarted(Noon, "d1", "shop", Old, "d0", New, Trigger.Deploy, "uid 0 (root)"),
             new JournalRecord.StepStarted(Noon, "d1", Step.Fetch),
             new JournalRecord.StepDone(Noon, "d1", Step.Fetch, null),
             new JournalRecord.StepStarted(Noon, "d1", Step.Restart),

@@ -1,17 +1,19 @@
 namespace Agent.Tests.Fakes;
 
 /// <summary>
-/// Time that does not pass by itself: a wait of up to 1.5 s ends at once and moves the clock by its length; a longer one (a deadline)
-/// ends when the clock has been moved past it.
+/// Time that passes only while everything waits, and then at once: when <paramref name="loops"/> short waits (up to 1.5 s) are pending, the clock
+/// jumps to the earliest and ends it, and so on. A longer wait (a deadline) ends when the clock comes past it. So a run is the same each time,
+/// however slow the machine is.
 /// </summary>
-internal sealed class InstantTime(DateTimeOffset start) : TimeProvider
+internal sealed class InstantTime(int loops) : TimeProvider
 {
-    private static readonly TimeSpan Instant = TimeSpan.FromSeconds(1.5);
+    private readonly int loops = loops;
+    private static readonly TimeSpan Short = TimeSpan.FromSeconds(1.5);
     private readonly Lock gate = new();
+    private readonly List<Timer> waits = [];
     private readonly List<Timer> deadlines = [];
-    private DateTimeOffset now = start;
-
-    public InstantTime() : this(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero)) { }
+    private DateTimeOffset now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+    private bool passing;
 
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
@@ -29,16 +31,26 @@ internal sealed class InstantTime(DateTimeOffset start) : TimeProvider
         return timer;
     }
 
-    public void Advance(TimeSpan by)
+    private void Pass()
     {
-        List<Timer> due;
-        lock (gate)
+        while (true)
         {
-            now += by;
-            due = deadlines.FindAll(timer => timer.Due <= now);
-            deadlines.RemoveAll(timer => timer.Due <= now);
+            List<Timer> due;
+            lock (gate)
+            {
+                if (waits.Count < loops)
+                {
+                    passing = false;
+                    return;
+                }
+                Timer first = waits.MinBy(timer => timer.Due)!;
+                waits.Remove(first);
+                now = first.Due;
+                due = [.. deadlines.Where(timer => timer.Due <= now), first];
+                deadlines.RemoveAll(timer => timer.Due <= now);
+            }
+            foreach (Timer timer in due) timer.Fire();
         }
-        foreach (Timer timer in due) ThreadPool.QueueUserWorkItem(_ => timer.Fire());
     }
 
     private sealed class Timer(InstantTime time, Action fire) : ITimer
@@ -53,19 +65,21 @@ internal sealed class InstantTime(DateTimeOffset start) : TimeProvider
             lock (time.gate)
             {
                 Due = time.now + dueTime;
-                if (dueTime > Instant) time.deadlines.Add(this);
+                (dueTime > Short ? time.deadlines : time.waits).Add(this);
+                if (time.passing || time.waits.Count < time.loops) return true;
+                time.passing = true;
             }
-            if (dueTime <= Instant)
-            {
-                time.Advance(dueTime);
-                ThreadPool.QueueUserWorkItem(_ => fire());
-            }
+            ThreadPool.QueueUserWorkItem(_ => time.Pass());
             return true;
         }
 
         public void Dispose()
         {
-            lock (time.gate) time.deadlines.Remove(this);
+            lock (time.gate)
+            {
+                time.waits.Remove(this);
+                time.deadlines.Remove(this);
+            }
         }
 
         public ValueTask DisposeAsync()

@@ -78,6 +78,7 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
     public Task DisableAsync(UnitName unit, CancellationToken cancellationToken)
     {
         fuse.Check();
+        if (disk.Kind($"{Units}/{unit}") == EntryKind.Missing) return Task.CompletedTask;   // systemd does nothing for a file that is gone
         disk.RemoveFile($"{Units}/multi-user.target.wants/{unit}");
         return Task.CompletedTask;
     }

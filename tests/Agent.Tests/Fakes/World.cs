@@ -31,7 +31,7 @@ internal sealed class World : IDisposable
         Journal journal = Journal.Open(disk, options.Data + "/journal", out IReadOnlyList<JournalRecord> records, out _);
         Log = new DeploymentLog(journal, records, NullLogger<DeploymentLog>.Instance);
         Installed = new InstalledReleases(disk, options.Releases);
-        var time = new InstantTime();
+        var time = new InstantTime(loops: 3);   // the gate's: its own clock, a unit and a check
         Configuration = new FakeConfiguration(options);
         var steps = new DeploymentSteps(
             Configuration, Source, Installed, new Generations(disk, options.Data, options.Units, Installed), system, new Gate(new FakeProbe(system, fuse), system, time));
@@ -123,7 +123,7 @@ internal sealed class World : IDisposable
         if (process is not null)
         {
             Assert.True(process.UnitText == Disk.ReadText(SimulatedSystem.Units + "/shop.service"), $"{where}: runs under another unit file");
-            Assert.True(process.Environment.Contains($"FOR={current}", StringComparison.Ordinal), $"{where}: {current} runs with {process.Environment}");
+            Assert.True(process.Environment.Contains($"FOR=\"{current}\"", StringComparison.Ordinal), $"{where}: {current} runs with {process.Environment}");
         }
         else
             Assert.True(Disk.Kind(SimulatedSystem.Units + "/shop.service") == EntryKind.Missing, $"{where}: nothing runs but a unit is installed");
@@ -190,7 +190,7 @@ internal sealed class World : IDisposable
 
         public AppDefinition Define(AppName app, string? releaseYaml) => new(
             app, new Dictionary<string, string> { ["FOR"] = For }, [new UnitSource.Rendered(new UnitName("shop.service"), $"bin/shop --{For}", null)],
-            [Up], new GateOptions(TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(2)));
+            [Up], new GateOptions(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)));
 
         /// <summary>The version for which the next definition is made: each release has a unit and an environment of its own.</summary>
         public string For { get; set; } = "";
