@@ -33,8 +33,10 @@ internal static class AgentCtl
             LogsCommand.Create(verbs),
             WhyCommand.Create(verbs),
             PollCommand.Create(verbs),
+            StoreCommand.Create(verbs),
             VersionCommand.Create(verbs),
             new HelpOption { Action = new HelpWithExamples() },
+            new VersionOption { Action = new PrintVersion() },
         };
         return root;
     }
@@ -51,9 +53,9 @@ internal static class AgentCtl
         {
             ParseResult parsed = CreateRoot(terminal, time).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             json = parsed.GetResult(Verbs.OutputName) is OptionResult output && output.Tokens is [{ Value: "json" }, ..];
-            bool helps = parsed.Action is HelpWithExamples;
-            if (!helps && UsageErrors.Find(parsed) is { } wrong) throw wrong;
-            return await parsed.InvokeAsync(
+            bool answersByItself = parsed.Action is HelpWithExamples or PrintVersion;
+            if (!answersByItself && UsageErrors.Find(parsed) is { } wrong) throw wrong;
+            int exit = await parsed.InvokeAsync(
                 new InvocationConfiguration
                 {
                     Output = terminal.Output,
@@ -62,6 +64,8 @@ internal static class AgentCtl
                     ProcessTerminationTimeout = null,
                 },
                 cancellationToken);
+            await terminal.Output.FlushAsync(CancellationToken.None);
+            return exit;
         }
         catch (OperatorException e)
         {

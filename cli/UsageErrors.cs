@@ -13,25 +13,28 @@ internal static class UsageErrors
         Command command = parsed.CommandResult.Command;
         string path = PathOf(command);
 
-        // An unknown option is taken for an argument where the verb has one: it would be told as a bad version.
-        foreach (Token token in parsed.Tokens)
+        if (command.Subcommands.Count > 0)
         {
-            if (token.Type != TokenType.Argument || !token.Value.StartsWith('-') || token.Value.Length < 2 || IsOptionValue(parsed, token)) continue;
-            return new OperatorException(ExitCode.Usage, $"{path} has no option {token.Value}", Suggest(token.Value, OptionNames(command)) is { } near
-                ? $"did you mean {near}? See {path} --help"
-                : $"see {path} --help");
-        }
-        if (parsed.Errors.Count == 0) return null;
-        if (parsed.UnmatchedTokens is [var unknown, ..])
-        {
-            if (command.Subcommands.Count == 0) return new OperatorException(ExitCode.Usage, $"{path} does not take '{unknown}'", $"see {path} --help");
+            if (parsed.UnmatchedTokens is not [var unknown, ..]) return new OperatorException(ExitCode.Usage, $"{path} needs a command", $"see {path} --help");
             return new OperatorException(ExitCode.Usage, $"there is no command '{path} {unknown}'", Suggest(unknown, command.Subcommands.Select(c => c.Name)) is { } near
                 ? $"did you mean {path} {near}? See {path} --help"
                 : $"see {path} --help");
         }
-        if (command.Subcommands.Count > 0) return new OperatorException(ExitCode.Usage, $"{path} needs a command", $"see {path} --help");
+
+        // An unknown option is taken for an argument where the verb has one: it would be told as a bad version.
+        foreach (Token token in parsed.Tokens)
+        {
+            if (token.Type != TokenType.Argument || !token.Value.StartsWith('-') || token.Value.Length < 2 || IsOptionValue(parsed, token)) continue;
+            return new OperatorException(ExitCode.Usage, $"{path} has no option {token.Value}", Suggest(token.Value, OptionNames(command)) is { } likely
+                ? $"did you mean {likely}? See {path} --help"
+                : $"see {path} --help");
+        }
+        if (parsed.Errors.Count == 0) return null;
+        if (parsed.UnmatchedTokens is [var superfluous, ..]) return new OperatorException(ExitCode.Usage, $"{path} does not take '{superfluous}'", $"see {path} --help");
         if (parsed.CommandResult.Children.OfType<ArgumentResult>().FirstOrDefault(argument => argument.Tokens.Count == 0 && argument.Errors.Any()) is { } missing)
             return new OperatorException(ExitCode.Usage, $"{path} needs {missing.Argument.Name}", $"see {path} --help");
+        if (parsed.CommandResult.Children.OfType<OptionResult>().FirstOrDefault(option => !option.Implicit && option.Tokens.Count == 0 && option.Errors.Any()) is { } bare)
+            return new OperatorException(ExitCode.Usage, $"{bare.Option.Name} needs {bare.Option.HelpName ?? "a value"}", $"see {path} --help");
         string message = parsed.Errors[0].Message.TrimEnd('.');
         return new OperatorException(ExitCode.Usage, char.ToLowerInvariant(message[0]) + message[1..], $"see {path} --help");
     }

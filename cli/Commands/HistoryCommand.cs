@@ -8,12 +8,7 @@ internal static class HistoryCommand
 {
     public static Verb Create(Verbs verbs)
     {
-        var limit = new Option<int>("--limit", "-n") { Description = "how many at most", HelpName = "COUNT", DefaultValueFactory = _ => 20 };
-        limit.Validators.Add(result =>
-        {
-            if (result.Errors.Any()) return;
-            if (result.GetValueOrDefault<int>() is < 1 or > 10_000) result.AddError("--limit is 1 to 10000");
-        });
+        Option<int> limit = Verbs.Count("--limit", "-n", "how many at most", 20);
         return verbs.Asking(
             new Verb("history", "Lists deployments, newest first.", "agentctl history", "agentctl history --app shop --limit 5"),
             [verbs.App, limit],

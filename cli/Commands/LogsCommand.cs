@@ -11,12 +11,7 @@ internal static class LogsCommand
     public static Verb Create(Verbs verbs)
     {
         var follow = new Option<bool>("--follow", "-f") { Description = "go on with new lines until Ctrl-C" };
-        var lines = new Option<int>("--lines", "-n") { Description = "last lines to begin with", HelpName = "COUNT", DefaultValueFactory = _ => 50 };
-        lines.Validators.Add(result =>
-        {
-            if (result.Errors.Any()) return;
-            if (result.GetValueOrDefault<int>() is < 1 or > 10_000) result.AddError("--lines is 1 to 10000");
-        });
+        Option<int> lines = Verbs.Count("--lines", "-n", "last lines to begin with", 50);
         return verbs.Asking(
             new Verb("logs", "Shows the log lines of the app's units.", "agentctl logs -n 100", "agentctl logs -f --app shop"),
             [verbs.App, follow, lines],

@@ -12,6 +12,12 @@ internal sealed class Verb(string name, string description, params string[] exam
     public IReadOnlyList<string> Examples { get; } = examples;
 }
 
+internal enum OutputFormat
+{
+    Text,
+    Json,
+}
+
 /// <summary>What a verb is called with.</summary>
 /// <param name="Json">For a program, not for a person.</param>
 internal sealed record Call(ParseResult Parsed, Terminal Terminal, bool Json, TimeProvider Time);
@@ -27,7 +33,18 @@ internal sealed class Verbs
 
     private readonly Terminal terminal;
     private readonly TimeProvider time;
-    private readonly Option<string> output = new(OutputName, "-o") { Description = "text for people, json for programs", HelpName = "text|json", DefaultValueFactory = _ => "text" };
+    private readonly Option<OutputFormat> output = new(OutputName, "-o")
+    {
+        Description = "text for people, json for programs",
+        HelpName = "text|json",
+        CustomParser = result =>
+        {
+            string format = result.Tokens[0].Value;
+            if (format is not ("text" or "json")) result.AddError($"{OutputName} is text or json");
+            return format == "json" ? OutputFormat.Json : OutputFormat.Text;
+        },
+    };
+
     private readonly Option<string> host = new("--host") { Description = "the host to talk to; only 'local' now", HelpName = "NAME", DefaultValueFactory = _ => Targets.Local };
     private readonly Option<string?> socket = new("--socket") { Description = $"the agent's socket, else $AGENTD_SOCKET, else {Targets.DefaultSocket}", HelpName = "PATH" };
 
@@ -35,11 +52,24 @@ internal sealed class Verbs
     {
         this.terminal = terminal;
         this.time = time;
-        output.AcceptOnlyFromAmong("text", "json");
     }
 
     /// <summary>For verbs of one app.</summary>
     public Option<string> App { get; } = new("--app") { Description = "the app; may be left out where there is one", HelpName = "NAME", DefaultValueFactory = _ => "" };
+
+    /// <summary>An option that is a number from 1 to 10,000.</summary>
+    public static Option<int> Count(string name, string alias, string description, int usual) => new(name, alias)
+    {
+        Description = description,
+        HelpName = "COUNT",
+        DefaultValueFactory = _ => usual,
+        CustomParser = result =>
+        {
+            if (int.TryParse(result.Tokens[0].Value, out int count) && count is >= 1 and <= 10_000) return count;
+            result.AddError($"{name} is a number from 1 to 10000");
+            return usual;
+        },
+    };
 
     /// <summary>A verb that asks an agent.</summary>
     public Verb Asking(Verb verb, IEnumerable<Symbol> symbols, Func<AgentCall, CancellationToken, Task<int>> run)
@@ -49,7 +79,7 @@ internal sealed class Verbs
         {
             string app = parsed.GetResult(App) is null ? "" : parsed.GetValue(App) ?? "";
             using AgentConnection agent = Targets.Connect(parsed.GetValue(host)!, parsed.GetValue(socket), time);
-            return await run(new AgentCall(parsed, terminal, parsed.GetValue(output) == "json", app, agent), cancellationToken);
+            return await run(new AgentCall(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, app, agent), cancellationToken);
         });
         return verb;
     }
@@ -58,7 +88,7 @@ internal sealed class Verbs
     public Verb Working(Verb verb, IEnumerable<Symbol> symbols, Func<Call, CancellationToken, Task<int>> run)
     {
         Add(verb, [.. symbols, output]);
-        verb.SetAction((parsed, cancellationToken) => run(new Call(parsed, terminal, parsed.GetValue(output) == "json", time), cancellationToken));
+        verb.SetAction((parsed, cancellationToken) => run(new Call(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, time), cancellationToken));
         return verb;
     }
 

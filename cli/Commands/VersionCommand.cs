@@ -1,3 +1,5 @@
+using System.CommandLine;
+using System.CommandLine.Invocation;
 using Agent.Artifacts;
 using Agent.Cli.Rendering;
 using Agent.V1;
@@ -33,6 +35,18 @@ internal static class VersionCommand
         }
         call.Terminal.Line($"agentctl  {AgentCtl.Version}");
         call.Terminal.Line($"agentd    {(agentd.Length > 0 ? agentd : reason)}");
+        return 0;
+    }
+}
+
+/// <summary><c>agentctl --version</c>: its own version, and nothing else.</summary>
+internal sealed class PrintVersion : SynchronousCommandLineAction
+{
+    public override bool ClearsParseErrors => true;
+
+    public override int Invoke(ParseResult parseResult)
+    {
+        parseResult.InvocationConfiguration.Output.WriteLine($"agentctl {AgentCtl.Version}");
         return 0;
     }
 }

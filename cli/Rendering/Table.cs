@@ -30,11 +30,11 @@ internal sealed class Table(params string[] headings)
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings
         {
             Out = new AnsiConsoleOutput(terminal.Output),
-            Ansi = AnsiSupport.Yes,
+            Ansi = terminal.Colour ? AnsiSupport.Yes : AnsiSupport.No,
             ColorSystem = terminal.Colour ? ColorSystemSupport.Standard : ColorSystemSupport.NoColors,
             Interactive = InteractionSupport.No,
         });
-        console.Profile.Width = terminal.Width;
+        console.Profile.Width = terminal.Width();
         var grid = new Grid();
         for (int i = 0; i < headings.Length; i++)
             grid.AddColumn(new GridColumn { NoWrap = i < headings.Length - 1, Padding = new Padding(0, 0, i < headings.Length - 1 ? Gap.Length : 0, 0) });

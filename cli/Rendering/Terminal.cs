@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace Agent.Cli.Rendering;
 
@@ -41,8 +42,8 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     /// <summary>On stdout.</summary>
     public bool Colour => colour && outputIsTerminal;
 
-    /// <summary>Columns; 80 where nobody knows.</summary>
-    public int Width { get; init; } = 80;
+    /// <summary>Columns; 80 where nobody knows. Asked only where it matters: .NET reads the terminal's description for it.</summary>
+    public Func<int> Width { get; init; } = () => 80;
 
     /// <summary>No colour, no progress: as for a pipe.</summary>
     public static Terminal Plain(TextWriter output, TextWriter error) => new(output, error, false, false, false);
@@ -51,8 +52,10 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     {
         bool outputIsTerminal = !Console.IsOutputRedirected, errorIsTerminal = !Console.IsErrorRedirected;
         bool colour = string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")) && Environment.GetEnvironmentVariable("TERM") != "dumb";
-        int width = outputIsTerminal || errorIsTerminal ? Console.WindowWidth : 0;
-        return new Terminal(Console.Out, Console.Error, outputIsTerminal, errorIsTerminal, colour) { Width = width > 0 ? width : 80 };
+        // Not Console.Out: that prepares the terminal for reading keys, which costs time.
+        var output = new StreamWriter(StandardOutput());
+        var error = new StreamWriter(Console.OpenStandardError()) { AutoFlush = true };
+        return new Terminal(output, error, outputIsTerminal, errorIsTerminal, colour) { Width = () => Console.WindowWidth is > 0 and var columns ? columns : 80 };
     }
 
     /// <summary>Replaces what could move the cursor or change colours.</summary>
@@ -72,13 +75,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     {
         lock (gate)
         {
-            ClearProgress();
-            foreach (Piece piece in pieces)
-            {
-                string text = Clean(piece.Text);
-                output.Write(Paint(text, piece.Tone, Colour));
-                column += text.Length;
-            }
+            Append(pieces);
             output.Flush();
         }
     }
@@ -86,9 +83,13 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     /// <summary>A line of the result, or the end of one.</summary>
     public void Line(params ReadOnlySpan<Piece> pieces)
     {
-        Write(pieces);
-        output.WriteLine();
-        column = 0;
+        lock (gate)
+        {
+            Append(pieces);
+            output.WriteLine();
+            output.Flush();
+            column = 0;
+        }
     }
 
     /// <summary>A line of JSON or the like, written as it is.</summary>
@@ -98,6 +99,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
         {
             ClearProgress();
             output.WriteLine(line);
+            output.Flush();
         }
     }
 
@@ -118,7 +120,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
         if (!errorIsTerminal) return;
         lock (gate)
         {
-            int room = Width - (outputIsTerminal ? column : 0) - 1;
+            int room = Width() - (outputIsTerminal ? column : 0) - 1;
             if (room < 8) return;
             text = Clean(text);
             error.Write($"\e7{(text.Length > room ? text[..room] : text)}\e[K\e8");
@@ -132,6 +134,33 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     {
         if (e.HResult != 32 && !e.Message.Contains("Broken pipe", StringComparison.Ordinal)) return false;   // EPIPE
         return !outputIsTerminal;
+    }
+
+    // A pipe whose reader went away must be an error, so that 'logs -f | head' ends; the console's own stream keeps quiet about it.
+    // Not for files: a FileStream would keep a position of its own there, and write over what stderr wrote to the same file.
+    private static Stream StandardOutput()
+    {
+        try
+        {
+            var stream = new FileStream(new SafeFileHandle(1, ownsHandle: false), FileAccess.Write, bufferSize: 0);
+            if (!stream.CanSeek) return stream;
+        }
+        catch (Exception e) when (e is IOException or ArgumentException or UnauthorizedAccessException)
+        {
+            // Closed, or of a kind that FileStream does not take.
+        }
+        return Console.OpenStandardOutput();
+    }
+
+    private void Append(ReadOnlySpan<Piece> pieces)
+    {
+        ClearProgress();
+        foreach (Piece piece in pieces)
+        {
+            string text = Clean(piece.Text);
+            output.Write(Paint(text, piece.Tone, Colour));
+            column += text.Length;
+        }
     }
 
     private void ClearProgress()

@@ -153,8 +153,21 @@ internal sealed class AgentService(
         if (state.Deployments.LastOrDefault(deployment => deployment.Outcome is not null) is { } last) status.Last = Messages.Of(last);
         if (state.Attention is { } failed) status.Attention = $"deployment {failed.Id} of {failed.To.Version} failed and could not be undone: {failed.Cause} (agentctl why {failed.Id})";
         foreach (UnitSource unit in engine.Running(app.Name)?.Units ?? [])
-            status.Units.Add(Messages.Of(await supervisor.GetStateAsync(unit.Name, cancellationToken)));
+            status.Units.Add(await UnitAsync(unit.Name, cancellationToken));
         return status;
+    }
+
+    // A bus that is gone must not take the rest of the answer along: then, of all times, somebody wants to see it.
+    private async Task<V1.UnitStatus> UnitAsync(UnitName unit, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return Messages.Of(await supervisor.GetStateAsync(unit, cancellationToken));
+        }
+        catch (OperatorException e)
+        {
+            return new V1.UnitStatus { Name = unit.Value, ActiveState = "unknown", SubState = e.Message };
+        }
     }
 
     private async Task<V1.AppHealth> HealthAsync(AppName app, CancellationToken cancellationToken)

@@ -23,7 +23,7 @@ internal static class ApiErrors
                 return From(told);
             case CallerRefusedException refused:
                 return From(StatusCode.PermissionDenied, refused.Told);
-            case OperationCanceledException when callerWent:
+            case OperationCanceledException or IOException when callerWent:
                 return new RpcException(new Status(StatusCode.Cancelled, "the caller went away"));
             case OperationCanceledException when stopping:
                 return new RpcException(new Status(StatusCode.Unavailable, "agentd is being stopped"));

@@ -21,6 +21,9 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
     /// <summary>Completes when the caller of the endless deployment v2.6.0 has gone away.</summary>
     public TaskCompletionSource Left { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    /// <summary>To be completed when the deployment v2.7.0 may lose its connection.</summary>
+    public TaskCompletionSource Cut { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     public override Task<GetVersionResponse> GetVersion(GetVersionRequest request, ServerCallContext context) =>
         Task.FromResult(new GetVersionResponse { Version = "0.1.0" });
 
@@ -111,6 +114,7 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
                 break;
             case "v2.7.0":
                 await SendAsync([Started("d7", version), .. Steps("d7", "fetch", "stage")]);
+                await Cut.Task.WaitAsync(context.CancellationToken);
                 context.GetHttpContext().Features.Get<IConnectionLifetimeFeature>()!.Abort();
                 break;
             case "v2.7.1":

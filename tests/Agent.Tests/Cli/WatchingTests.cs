@@ -20,6 +20,19 @@ public sealed class WatchingTests(FakeHost host) : IClassFixture<FakeHost>
     }
 
     [Fact]
+    public async Task A_connection_that_breaks_says_how_to_watch_on()
+    {
+        var output = new SignallingWriter("staged");
+        using var error = new StringWriter { NewLine = "\n" };
+        Task<int> run = AgentCtl.RunAsync(["deploy", "v2.7.0", "--socket", host.Socket], output, error, TestContext.Current.CancellationToken);
+        await output.Seen.WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+        host.Agent.Cut.TrySetResult();
+        Assert.Equal(4, await run);
+        Assert.Equal("shop  v2.3.1 -> v2.7.0  fetched, staged\n", output.ToString());
+        Assert.Equal("error: lost the connection to agentd; deployment d7 goes on, or is finished when agentd is back\nfix:   agentctl watch d7\n", error.ToString());
+    }
+
+    [Fact]
     public async Task Ctrl_c_ends_logs_well()
     {
         using var ctrlC = new CancellationTokenSource();
@@ -53,16 +66,23 @@ public sealed class WatchingTests(FakeHost host) : IClassFixture<FakeHost>
     public async Task On_a_terminal_without_colour_a_table_has_none()
     {
         using var output = new StringWriter { NewLine = "\n" };
-        var terminal = new Terminal(output, TextWriter.Null, outputIsTerminal: true, errorIsTerminal: true, colour: false) { Width = 100 };
+        var terminal = new Terminal(output, TextWriter.Null, outputIsTerminal: true, errorIsTerminal: true, colour: false) { Width = () => 100 };
         Assert.Equal(0, await AgentCtl.RunAsync(["history", "--socket", host.Socket], terminal, TimeProvider.System, TestContext.Current.CancellationToken));
         Assert.DoesNotContain("\e[3", output.ToString(), StringComparison.Ordinal);
         Assert.Contains("rolled-back", output.ToString(), StringComparison.Ordinal);
         Assert.All(output.ToString().Split('\n'), line => Assert.True(line.Length <= 100, line));
     }
 
-    private sealed class SignallingWriter(string word) : StringWriter
+    private sealed class SignallingWriter : StringWriter
     {
+        private readonly string word;
         private readonly TaskCompletionSource seen = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public SignallingWriter(string word)
+        {
+            this.word = word;
+            NewLine = "\n";
+        }
 
         public Task Seen => seen.Task;
 
