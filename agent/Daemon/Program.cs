@@ -2,6 +2,7 @@ using Agent.Artifacts;
 using Agent.Daemon.Api;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Hosting;
+using Agent.Daemon.Systemd;
 
 try
 {

@@ -48,9 +48,6 @@ internal static class AgentServices
             return source;
         });
 
-    public static IServiceCollection AddSystemd(this IServiceCollection services) => services
-        .AddSingleton<ISupervisor>(provider => new Supervisor(provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<Supervisor>>()));
-
     public static IServiceCollection AddHealth(this IServiceCollection services) => services
         .AddSingleton<IHealthProbe, HealthProbe>()
         .AddSingleton<Gate>();

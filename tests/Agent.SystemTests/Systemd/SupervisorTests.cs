@@ -1,6 +1,6 @@
 using System.Reflection;
-using Agent.TestHost;
-using Host = Agent.TestHost.TestHost;
+using Agent.TestHosts;
+using Host = Agent.TestHosts.TestHost;
 
 namespace Agent.SystemTests.Systemd;
 

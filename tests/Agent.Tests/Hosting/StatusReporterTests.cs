@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Hosting;
@@ -10,29 +9,28 @@ public class StatusReporterTests
 {
     private static readonly ReleaseRef V1 = new("v1.2.0", "d1"), V2 = new("v1.3.0", "d2");
     private static readonly Track Stable = new Track.Channel("stable");
-    private static readonly AppState Empty = new(
-        new AppName("shop"), null, null, [], ImmutableDictionary<string, Quarantine>.Empty, null, null, []);
+    private static readonly AppState Empty = AppState.Empty(new AppName("shop"));
 
     [Fact]
     public void Says_what_runs_and_what_it_follows()
     {
-        Assert.Equal("shop v1.2.0 live; following channel stable", StatusReporter.Describe([(Empty with { Current = V1 }, Stable)]));
-        Assert.Equal("shop v1.2.0 live", StatusReporter.Describe([(Empty with { Current = V1 }, null)]));
-        Assert.Equal("shop v1.2.0 live; held at v1.3.0", StatusReporter.Describe([(Empty with { Current = V1, HeldAt = "v1.3.0" }, Stable)]));
+        Assert.Equal("shop v1.2.0 live; following channel stable", StatusReporter.Describe([(Empty with { Proved = [new ProvedRelease(V1, "d-8", DateTimeOffset.UnixEpoch)] }, Stable)]));
+        Assert.Equal("shop v1.2.0 live", StatusReporter.Describe([(Empty with { Proved = [new ProvedRelease(V1, "d-8", DateTimeOffset.UnixEpoch)] }, null)]));
+        Assert.Equal("shop v1.2.0 live; held at v1.3.0", StatusReporter.Describe([(Empty with { Proved = [new ProvedRelease(V1, "d-8", DateTimeOffset.UnixEpoch)], HeldAt = "v1.3.0" }, Stable)]));
     }
 
     [Fact]
     public void Says_where_a_deployment_is()
     {
         Assert.Equal("shop v1.2.0 -> v1.3.0 at gate",
-            StatusReporter.Describe([(Empty with { Current = V1, Deployments = [Deployment(V1, Step.Gate, null)] }, null)]));
+            StatusReporter.Describe([(Empty with { Proved = [new ProvedRelease(V1, "d-8", DateTimeOffset.UnixEpoch)], Deployments = [Deployment(V1, Step.Gate, null)] }, null)]));
         Assert.Equal("shop nothing -> v1.3.0 at start", StatusReporter.Describe([(Empty with { Deployments = [Deployment(null, null, null)] }, null)]));
     }
 
     [Fact]
     public void Says_what_needs_a_person()
     {
-        AppState state = Empty with { Current = V1, Attention = Deployment(V1, Step.Restart, Outcome.NeedsOperator) };
+        AppState state = Empty with { Proved = [new ProvedRelease(V1, "d-8", DateTimeOffset.UnixEpoch)], Attention = Deployment(V1, Step.Restart, Outcome.NeedsOperator) };
         Assert.Equal("shop needs operator (deployment d-9)", StatusReporter.Describe([(state, null)]));
     }
 
@@ -44,5 +42,5 @@ public class StatusReporterTests
     }
 
     private static Deployment Deployment(ReleaseRef? from, Step? step, Outcome? outcome) => new(
-        "d-9", new AppName("shop"), from, V2, Trigger.Track, "tracking", DateTimeOffset.UnixEpoch, null, outcome, step, null, null, null, []);
+        "d-9", new AppName("shop"), from, from is null ? null : "d-8", V2, Trigger.Track, "tracking", DateTimeOffset.UnixEpoch, null, outcome, step, null, null, null, []);
 }
