@@ -101,9 +101,9 @@ internal sealed class DeploymentText(Terminal terminal)
             Break();
             return;
         }
-        if (!open)   // nothing was to be done: there was no step
+        if (!open)   // it is so already: there was no step
         {
-            terminal.Line(new Piece(deployment.App, Tone.Strong), $"  {deployment.ToVersion}  ", new Piece("live", Tone.Good));
+            terminal.Line(new Piece(deployment.App, Tone.Strong), $"  {deployment.ToVersion}  ", new Piece("live", Tone.Good), $" since {Human.Time(deployment.Finished)}");
             return;
         }
         Word("live", Tone.Good);

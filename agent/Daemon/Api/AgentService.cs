@@ -116,12 +116,12 @@ internal sealed class AgentService(
             Track? wanted = version.Length > 0 ? new Track.Exactly(new ReleaseVersion(version)) : null;
             logger.ChangeAsked(app.Value, wanted is null ? wish : $"{wish} {wanted}", by);
             Deployment deployment = await engine.StartAsync(new DeploymentRequest(app, wanted, trigger, by, force), cancellationToken);
-            if (deployment.Outcome is null || deployment.Records.Count > 0)
+            if (deployment.Outcome is null)
             {
                 await SendEventsAsync(deployment.Id, responseStream, cancellationToken);
                 return;
             }
-            // Nothing was to be done: the journal knows no such deployment, so there are no events but this one.
+            // Nothing was to be done: this is the deployment that did it, and its steps are of another time.
             await responseStream.WriteAsync(
                 new V1.DeploymentEvent { At = Messages.Of(deployment.Finished ?? deployment.Started), Deployment = deployment.Id, Finished = Messages.Of(deployment) }, cancellationToken);
         });

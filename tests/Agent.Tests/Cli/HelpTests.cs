@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.CompilerServices;
 using Agent.Cli;
 using Agent.Cli.Commands;
 using Agent.Cli.Rendering;
@@ -32,6 +33,16 @@ public class HelpTests
             Assert.Null(UsageErrors.Find(root.Parse(example.Split(' ')[1..])));
     }
 
+    [Theory]
+    [MemberData(nameof(Paths))]
+    public async Task Every_command_is_on_the_map(string path)
+    {
+        Command root = AgentCtl.CreateRoot(Terminal.Plain(TextWriter.Null, TextWriter.Null), TimeProvider.System);
+        if (path.Split(' ', StringSplitOptions.RemoveEmptyEntries).Aggregate(root, (parent, name) => parent.Subcommands.Single(child => child.Name == name)).Subcommands.Count > 0) return;
+        string page = await File.ReadAllTextAsync(Path.Combine(Repository(), "docs/reference/agentctl.md"), TestContext.Current.CancellationToken);
+        Assert.Matches($"\\| `agentctl {path}[ `]", page);
+    }
+
     [Fact]
     public void Every_option_and_argument_is_described()
     {
@@ -40,6 +51,8 @@ public class HelpTests
         Assert.NotEmpty(all);
         Assert.All(all, symbol => Assert.False(string.IsNullOrEmpty(symbol.Description), symbol.Name));
     }
+
+    private static string Repository([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../.."));
 
     private static IEnumerable<string> Walk(Command command, string path) =>
         command.Subcommands.SelectMany(child => Walk(child, $"{path} {child.Name}".Trim())).Prepend(path);
