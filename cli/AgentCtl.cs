@@ -33,6 +33,8 @@ internal static class AgentCtl
             LogsCommand.Create(verbs),
             WhyCommand.Create(verbs),
             PollCommand.Create(verbs),
+            PublishCommand.Create(verbs),
+            PromoteCommand.Create(verbs),
             StoreCommand.Create(verbs),
             VersionCommand.Create(verbs),
             new HelpOption { Action = new HelpWithExamples() },

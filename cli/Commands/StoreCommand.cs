@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Agent.Artifacts;
 using Agent.Artifacts.Durable;
+using Agent.Artifacts.Publishing;
 using Agent.Artifacts.Stores;
 using Agent.Artifacts.Trust;
 using Agent.Cli.Rendering;
@@ -12,8 +13,24 @@ internal static class StoreCommand
     public static Verb Create(Verbs verbs) => new("store", "Makes and looks after a store of releases.", "agentctl store init --store /srv/store --key-file keys.json")
     {
         CreateInit(verbs),
+        CreateList(verbs),
         CreateRefresh(verbs),
     };
+
+    private static Verb CreateList(Verbs verbs)
+    {
+        var store = new StoreOptions();
+        return verbs.Working(
+            new Verb("list", "Lists what a store's signed metadata holds: releases, and what each channel points at.", "agentctl store list --store /srv/store --key-file keys.json --app shop"),
+            [store.App, store.Store, store.KeyFile],
+            async (call, cancellationToken) =>
+            {
+                using TrustRepository repository = store.Open(call, KeyFile.Read(store.KeyFileOf(call.Parsed)));
+                var publisher = new Publisher(store.OpenStore(call), repository, new Disk(), Path.GetTempPath(), call.Time);
+                StoreText.Write(call, await publisher.ListAsync(store.AppOrNull(call.Parsed), cancellationToken));
+                return 0;
+            });
+    }
 
     private static Verb CreateInit(Verbs verbs)
     {

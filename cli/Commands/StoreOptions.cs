@@ -38,8 +38,9 @@ internal sealed class StoreOptions
     public AppName? AppOrNull(ParseResult parsed) =>
         parsed.GetValue(App) is { Length: > 0 } app ? new AppName(app) : Environment.GetEnvironmentVariable(AppVariable) is { Length: > 0 } usual ? new AppName(usual) : null;
 
-    public TrustRepository Open(Call call, KeyFile keys) =>
-        new(Stores.OpenWriter(StoreOf(call.Parsed), new Disk(), call.Time), keys, new Disk(), MemoryDirectory, call.Time);
+    public IStoreWriter OpenStore(Call call) => Stores.OpenWriter(StoreOf(call.Parsed), new Disk(), call.Time);
+
+    public TrustRepository Open(Call call, KeyFile keys) => new(OpenStore(call), keys, new Disk(), MemoryDirectory, call.Time);
 
     private static string Required(string? typed, string option, string value, string variable) =>
         typed is { Length: > 0 } ? typed
