@@ -72,7 +72,7 @@ public class UnitFileTests
         Gen<Dictionary<string, string>> environment = name.SelectMany(n => value.Select(v => (n, v))).ListOf()
             .Select(pairs => pairs.DistinctBy(pair => pair.n).ToDictionary(pair => pair.n, pair => pair.v));
         Prop.ForAll(environment.ToArbitrary(), expected => Parse(UnitFile.Environment(expected)).OrderBy(pair => pair.Key).SequenceEqual(expected.OrderBy(pair => pair.Key)))
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(2000));
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(500));
     }
 
     [Fact]
@@ -85,7 +85,7 @@ public class UnitFileTests
                 return line["ExecStart=/srv/shop/current/".Length..].Replace("%%", "%", StringComparison.Ordinal) == text.Trim(' ')
                     && line.Replace("%%", "", StringComparison.Ordinal).All(c => c != '%');
             })
-            .Check(Config.QuickThrowOnFailure.WithMaxTest(1000));
+            .Check(Config.QuickThrowOnFailure.WithMaxTest(300));
     }
 
     private static string Render(string command, string? user) =>
