@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
@@ -70,7 +69,7 @@ public class DecisionTests
     [Theory, MemberData(nameof(Tracks))]
     public void Leaves_a_version_that_came_back_with_another_content(bool channel)
     {
-        AppState state = States.Running("v1.0.0") with { Current = new ReleaseRef("v1.0.0", new string('f', 64)) };
+        AppState state = States.Running("v1.0.0") with { Proved = [new ProvedRelease(new ReleaseRef("v1.0.0", new string('f', 64)), "shop-1", default)] };
         Leaves("v1.0.0", state, Of(channel), "another content");
     }
 
@@ -95,15 +94,14 @@ internal static class States
 {
     public static readonly AppName Shop = new("shop");
 
-    public static readonly AppState Empty =
-        new(Shop, null, null, [], ImmutableDictionary<string, Quarantine>.Empty, null, null, []);
+    public static readonly AppState Empty = AppState.Empty(Shop);
 
     public static ReleaseId Id(string version) => new(Shop, new ReleaseVersion(version), Digest.Of(System.Text.Encoding.UTF8.GetBytes(version)));
 
     public static ReleaseRef Ref(string version) => new(version, Id(version).Digest.Hex);
 
-    public static AppState Running(string version) => Empty with { Current = Ref(version), Proved = [(Ref(version), default)] };
+    public static AppState Running(string version) => Empty with { Proved = [new ProvedRelease(Ref(version), "shop-1", default)] };
 
     public static Deployment Deployment(string id, string to, Outcome? outcome) =>
-        new(id, Shop, null, Ref(to), Trigger.Track, "tracking", default, null, outcome, null, null, null, null, []);
+        new(id, Shop, null, null, Ref(to), Trigger.Track, "tracking", default, null, outcome, null, null, null, null, []);
 }
