@@ -4,6 +4,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tool=$here/tests/testhost/bin/Debug/net10.0/testhost-systemd
 try_host=agentd-try
+installed=/usr/share/agentd/files    # what an installation brought, without the operator's files
 work=''
 
 usage() {
@@ -47,11 +48,23 @@ main() {
             stage "$work/root"
             install_from "$work/root"
             ;;
-        from) need_systemd && install_from "$dir" ;;
+        from)
+            need_systemd
+            install_from "$dir"
+            ;;
         stage) stage "$dir" ;;
         try_out) try_out "$keep" ;;
-        uninstall) need_systemd && uninstall ;;
-        purge) need_systemd && uninstall && purge ;;
+        uninstall)
+            need_systemd
+            uninstall
+            say "agentd is removed. Applications keep running; /etc/agentd, /var/lib/agentd and /srv are as they were"
+            ;;
+        purge)
+            need_systemd
+            [[ ! -e $installed ]] || uninstall
+            purge
+            say "agentd is removed, and with it its data and the applications that it deployed"
+            ;;
     esac
 }
 
@@ -169,7 +182,7 @@ install_from() {
         install -D -m "$mode" "$1/$file" "/$file.new"
         mv -f "/$file.new" "/$file"
     done < <(cd "$1" && find . -type f -printf '%P\n')
-    (cd "$1" && find . -type f -not -path './etc/*' -printf '/%P\n' | sort) >/usr/share/agentd/files
+    (cd "$1" && find . -type f -not -path './etc/*' -printf '/%P\n' | sort) >"$installed"
     systemd-sysusers agentd.conf
     systemd-tmpfiles --create agentd.conf
     systemctl daemon-reload
@@ -180,13 +193,12 @@ install_from() {
 }
 
 uninstall() {
-    [[ -e /usr/share/agentd/files ]] || fail "agentd is not installed here" "nothing to do"
+    [[ -e $installed ]] || fail "agentd is not installed here" "nothing to do"
     systemctl disable --quiet --now agentd
-    xargs -d '\n' rm -f </usr/share/agentd/files
+    xargs -d '\n' rm -f <"$installed"
     rm -rf /usr/share/agentd
     rmdir --ignore-fail-on-non-empty /usr/share/doc/agentd 2>/dev/null || true
     systemctl daemon-reload
-    say "agentd is removed. Applications keep running; /etc/agentd, /var/lib/agentd and /srv are as they were"
 }
 
 purge() {
@@ -205,7 +217,6 @@ purge() {
     done
     rm -rf /etc/agentd /var/lib/agentd /run/agentd
     groupdel agentd 2>/dev/null || true
-    say "its data and the applications that it deployed are removed"
 }
 
 # --- the try-out ---
