@@ -22,12 +22,12 @@ internal enum ExitCode
     Refused = 5,
 }
 
-/// <summary>The one error type that reaches the operator: what failed and why, and what to do next.</summary>
+/// <summary>The one error type that reaches the operator: what failed and why, and what to do next. Only <see cref="Trust.TrustException"/> refines it.</summary>
 /// <param name="code">Becomes the exit status of agentctl and the detail of a gRPC error.</param>
 /// <param name="what">What failed and why, without a full stop: <c>shop v1.2.0 is already published with other content</c>.</param>
 /// <param name="remedy">An imperative: a command to run or a key to change.</param>
 /// <param name="cause">The exception below, where there is one.</param>
-internal sealed class OperatorException(ExitCode code, string what, string remedy, Exception? cause = null)
+internal class OperatorException(ExitCode code, string what, string remedy, Exception? cause = null)
     : Exception(what, cause)
 {
     public ExitCode Code { get; } = code;
