@@ -1,1 +1,28 @@
-return 0;
+using Agent.Artifacts;
+using Agent.Daemon.Api;
+using Agent.Daemon.Configuration;
+using Agent.Daemon.Hosting;
+using Agent.Daemon.Systemd;
+
+try
+{
+    if (CommandLineOptions.Parse(args) is not { } options) return 0;        // --help and --version have been answered
+    ConfigurationFiles configuration = ConfigurationFiles.Load(options.ConfigurationDirectory, new Agent.Artifacts.Durable.Disk());
+    WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+    builder.AddAgentHosting();                                              // Hosting      logs, notify, watchdog, one instance
+    builder.Services
+        .AddConfiguration(configuration, options.ConfigurationDirectory)    // Configuration  what the operator wants
+        .AddState()                                                         // State        what we were doing when the power went
+        .AddArtifacts()                                                     // Fetching     where releases come from, and why we believe them
+        .AddSystemd()                                                       // Systemd      units, jobs and logs
+        .AddHealth()                                                        // Health       checks and the gate
+        .AddDeployments()                                                   // Deployments  the one state machine, Releases under it
+        .AddTracking();                                                     // Tracking     follows the store
+    builder.AddAgentApi(configuration.Agent.Socket);                        // Api          gRPC on the Unix socket
+    await using WebApplication app = builder.Build();
+    return await app.MapAgentApi().RunAgentAsync();                         // recover first, only then READY=1
+}
+catch (OperatorException e)
+{
+    return AgentHost.Report(e);
+}

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Agent.Artifacts;
 
 namespace Agent.Daemon.Configuration;
@@ -32,6 +33,8 @@ internal abstract record Track
 /// <param name="Timeout">Of one run. Default 2 s.</param>
 /// <param name="Healthy">Passes in a row until it counts as passing. Default 1.</param>
 /// <param name="Unhealthy">Failures in a row until a check that has passed counts as failing. Default 3.</param>
+[JsonDerivedType(typeof(Http), "http")]
+[JsonDerivedType(typeof(Tcp), "tcp")]
 internal abstract record CheckOptions(string Name, TimeSpan Interval, TimeSpan Timeout, int Healthy, int Unhealthy)
 {
     /// <summary>GET; passes with the status in <paramref name="Status"/> (default 200 to 299 as null). Redirects are not followed.</summary>
@@ -49,6 +52,9 @@ internal abstract record CheckOptions(string Name, TimeSpan Interval, TimeSpan T
 internal sealed record GateOptions(TimeSpan Start, TimeSpan Stable);
 
 /// <summary>A unit of an app: shipped in the release, brought by the operator, or rendered from a command line.</summary>
+[JsonDerivedType(typeof(Shipped), "shipped")]
+[JsonDerivedType(typeof(Operators), "operators")]
+[JsonDerivedType(typeof(Rendered), "rendered")]
 internal abstract record UnitSource(UnitName Name)
 {
     /// <param name="Path">Inside the release.</param>

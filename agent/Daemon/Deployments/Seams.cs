@@ -14,8 +14,9 @@ internal sealed record ReleaseId(AppName App, ReleaseVersion Version, Digest Dig
 }
 
 /// <summary>A release whose every byte is on this host and verified.</summary>
+/// <param name="ManifestPath">Path of the manifest as it lies in the store; its SHA-256 is the release's digest.</param>
 /// <param name="Objects">Path of the verified content (mode 444, or 555 where executable) of each file of the manifest that is not empty, keyed as by <see cref="ObjectKey"/>.</param>
-internal sealed record FetchedRelease(ReleaseId Id, Manifest Manifest, IReadOnlyDictionary<string, string> Objects)
+internal sealed record FetchedRelease(ReleaseId Id, Manifest Manifest, string ManifestPath, IReadOnlyDictionary<string, string> Objects)
 {
     /// <summary>One object for each distinct content and mode, so that a hard link brings the right mode along.</summary>
     public static string ObjectKey(ManifestFile file) => file.Executable ? file.Sha256.Hex + ".x" : file.Sha256.Hex;
@@ -66,6 +67,7 @@ internal interface ISupervisor
 
     Task StartAsync(UnitName unit, CancellationToken cancellationToken);
 
+    /// <summary>Nothing where it does not run or does not exist. What ignores the signal is killed: then the job is <c>done</c> and Result is <c>timeout</c>.</summary>
     Task StopAsync(UnitName unit, CancellationToken cancellationToken);
 
     /// <summary>Restarts, or starts where it does not run; clears a failed state and the restart counter first.</summary>
@@ -74,8 +76,10 @@ internal interface ISupervisor
     /// <summary>Makes the unit start at boot, as its [Install] section says; nothing where it has none.</summary>
     Task EnableAsync(UnitName unit, CancellationToken cancellationToken);
 
+    /// <summary>Nothing where it is not enabled or does not exist. To be called while the unit's file is still there.</summary>
     Task DisableAsync(UnitName unit, CancellationToken cancellationToken);
 
+    /// <summary>One consistent look. A unit that does not exist has LoadState <c>not-found</c>; systemd forgets how one that ended well exited.</summary>
     Task<UnitState> GetStateAsync(UnitName unit, CancellationToken cancellationToken);
 
     /// <summary>The last log lines of a unit, oldest first.</summary>

@@ -94,13 +94,13 @@ internal sealed class ArtifactSource(IStoreReader store, IDisk disk, string data
         TargetInfo? target = await trust.FindTargetAsync(StorePath.ReleaseTarget(release.App, release.Version), cancellationToken);
         if (target?.Sha256 != release.Digest)
             throw Refused($"{release} with manifest {release.Digest.Short} is no longer in the signed metadata", "deploy a release that 'agentctl store list' shows");
-        string kept = Path.Combine(DownloadsOf(release.App), $"manifest-{release.Digest.Hex}");
+        string kept = ManifestPath(release);
         byte[]? stored = disk.Kind(kept) == EntryKind.File ? disk.ReadAll(kept) : null;
         if (stored is null || Digest.Of(stored) != release.Digest)
         {
             stored = await trust.ReadTargetAsync(target!, ManifestFormat.MaximumSize, cancellationToken);
             disk.MakeDirectories(DownloadsOf(release.App), DurableOperations.Mode700);
-            disk.WriteAtomic(kept, stored, DurableOperations.Mode600);
+            disk.WriteAtomic(kept, stored);
         }
         Manifest manifest = ManifestFormat.Parse(stored);
         if (manifest.App != release.App || manifest.Version != release.Version)
@@ -124,7 +124,7 @@ internal sealed class ArtifactSource(IStoreReader store, IDisk disk, string data
         var download = new PackDownload(store, disk, objects, Path.Combine(downloads, "parts"), time, logger);
         await download.RunAsync(manifest.Packs, missing, progress, cancellationToken);
         logger.Fetched(release.App, release.Version);
-        return new FetchedRelease(release, manifest, wanted.ToDictionary(FetchedRelease.ObjectKey, objects.PathOf));
+        return new FetchedRelease(release, manifest, ManifestPath(release), wanted.ToDictionary(FetchedRelease.ObjectKey, objects.PathOf));
     }
 
     // Removes from the missing what an installed release of this app still holds unchanged.
@@ -169,6 +169,8 @@ internal sealed class ArtifactSource(IStoreReader store, IDisk disk, string data
         if (missing.Count > 0 && free < needed)
             throw Refused($"{release} needs {needed >> 20} MiB in {downloads}, and {free >> 20} MiB are free", "make room there");
     }
+
+    private string ManifestPath(ReleaseId release) => Path.Combine(DownloadsOf(release.App), $"manifest-{release.Digest.Hex}");
 
     private string DownloadsOf(AppName app) => Path.Combine(dataDirectory, "downloads", app.Value);
 

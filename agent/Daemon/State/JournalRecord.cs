@@ -70,8 +70,10 @@ internal sealed record LogEvidence(DateTimeOffset At, string Unit, int Priority,
 internal abstract record JournalRecord(DateTimeOffset At, string Deployment)
 {
     /// <param name="From">What ran before; null at a first deployment.</param>
+    /// <param name="FromGeneration">The deployment that made what ran before; null at a first deployment.</param>
     /// <param name="By">Who asked: <c>uid 0 (root)</c>, <c>tracking</c>.</param>
-    internal sealed record DeploymentStarted(DateTimeOffset At, string Deployment, string App, ReleaseRef? From, ReleaseRef To, Trigger Trigger, string By)
+    internal sealed record DeploymentStarted(
+        DateTimeOffset At, string Deployment, string App, ReleaseRef? From, string? FromGeneration, ReleaseRef To, Trigger Trigger, string By)
         : JournalRecord(At, Deployment);
 
     internal sealed record StepStarted(DateTimeOffset At, string Deployment, Step Step) : JournalRecord(At, Deployment);

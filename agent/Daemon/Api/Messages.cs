@@ -1,0 +1,137 @@
+using Agent.Daemon.Deployments;
+using Agent.Daemon.State;
+using Agent.Daemon.Tracking;
+using Google.Protobuf.WellKnownTypes;
+
+namespace Agent.Daemon.Api;
+
+/// <summary>The engine's and the journal's words as those of agent.v1.</summary>
+internal static class Messages
+{
+    public static V1.Deployment Of(Deployment deployment) => new()
+    {
+        Id = deployment.Id,
+        App = deployment.App.Value,
+        FromVersion = deployment.From?.Version ?? "",
+        ToVersion = deployment.To.Version,
+        ToDigest = deployment.To.Digest,
+        Trigger = Word(deployment.Trigger),
+        By = deployment.By,
+        Started = Of(deployment.Started),
+        Finished = Of(deployment.Finished),
+        Outcome = Of(deployment.Outcome),
+        Step = deployment.Step is { } step ? Word(step) : "",
+        Cause = deployment.Cause ?? "",
+        Remedy = deployment.Remedy ?? "",
+    };
+
+    public static V1.InstalledRelease Of(InstalledRelease release) => new()
+    {
+        Version = release.Release.Version,
+        Digest = release.Release.Digest,
+        Current = release.Current,
+        KeptBecause = release.KeptBecause ?? "",
+        SizeBytes = release.Size,
+        Proved = Of(release.Proved),
+        Quarantined = release.Quarantined,
+    };
+
+    public static V1.QuarantinedRelease Of(Quarantine quarantine) => new()
+    {
+        Version = quarantine.Release.Version,
+        Digest = quarantine.Release.Digest,
+        Cause = quarantine.Cause,
+        Since = Of(quarantine.Since),
+        Deployment = quarantine.Deployment,
+    };
+
+    public static V1.UnitStatus Of(UnitState unit) => new()
+    {
+        Name = unit.Unit.Value,
+        ActiveState = unit.LoadState == "loaded" ? unit.ActiveState : unit.LoadState,
+        SubState = unit.SubState,
+        Restarts = unit.Restarts,
+        Since = Of(unit.Since),
+        MainPid = unit.MainPid,
+    };
+
+    public static V1.LogLine Of(LogEntry line) => new()
+    {
+        At = Of(line.At),
+        Unit = line.Unit,
+        Message = line.Message,
+        Priority = line.Priority,
+        Pid = line.Pid,
+    };
+
+    public static V1.CheckResult Of(CheckAnswer answer) => new() { Name = answer.Check, Passed = answer.Passed, Detail = answer.Detail };
+
+    public static V1.StoreHealth Of(StoreHealth store) => new()
+    {
+        Description = store.Description,
+        LastSuccess = Of(store.LastSuccess),
+        Error = store.Error ?? "",
+        Stale = store.Stale,
+        Warnings = { store.Warnings },
+    };
+
+    public static V1.Evidence Of(Evidence evidence, Deployment deployment) => new()
+    {
+        Step = deployment.Step is { } step ? Word(step) : "",
+        Cause = deployment.Cause ?? "",
+        Checks = { evidence.Checks.Select(check => new V1.CheckResult { Name = check.Name, Passed = check.Passed, Detail = check.Detail }) },
+        Units = { evidence.Units.Select(Of) },
+        Log =
+        {
+            evidence.Log.Select(line => new V1.LogLine { At = Of(line.At), Unit = line.Unit, Message = line.Message, Priority = line.Priority, Pid = line.Pid }),
+        },
+        DiskFreeBytes = evidence.DiskFree,
+        MemoryAvailableBytes = evidence.MemoryAvailable,
+    };
+
+    public static V1.Outcome Of(Outcome? outcome) => outcome switch
+    {
+        null => V1.Outcome.Unspecified,
+        Outcome.Live => V1.Outcome.Live,
+        Outcome.RolledBack => V1.Outcome.RolledBack,
+        Outcome.NeedsOperator => V1.Outcome.NeedsOperator,
+        _ => V1.Outcome.Refused,
+    };
+
+    public static Timestamp Of(DateTimeOffset at) => Timestamp.FromDateTimeOffset(at);
+
+    public static Timestamp? Of(DateTimeOffset? at) => at is { } known ? Timestamp.FromDateTimeOffset(known) : null;
+
+    public static string Word(Step step) => step switch
+    {
+        Step.Fetch => "fetch",
+        Step.Stage => "stage",
+        Step.Prepare => "prepare",
+        Step.Flip => "flip",
+        Step.Restart => "restart",
+        Step.Gate => "gate",
+        _ => "sweep",
+    };
+
+    public static string Word(Trigger trigger) => trigger switch
+    {
+        Trigger.Deploy => "deploy",
+        Trigger.Rollback => "rollback",
+        _ => "track",
+    };
+
+    private static V1.UnitEvidence Of(UnitEvidence unit) => new()
+    {
+        Name = unit.Name,
+        ActiveState = unit.ActiveState,
+        SubState = unit.SubState,
+        Result = unit.Result,
+        Exit = unit.ExitKind switch
+        {
+            "exited" => $"exit status {unit.ExitCode}",
+            "killed" or "dumped" => $"signal {unit.ExitCode}",
+            _ => "",
+        },
+        Restarts = unit.Restarts,
+    };
+}

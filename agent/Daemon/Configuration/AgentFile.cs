@@ -1,0 +1,53 @@
+using System.Text;
+
+namespace Agent.Daemon.Configuration;
+
+/// <summary>Reads agentd.yaml.</summary>
+internal static class AgentFile
+{
+    // sun_path of <sys/un.h> is 108 bytes with its NUL.
+    private const int MaximumSocketPath = 107;
+
+    public static AgentOptions Defaults { get; } =
+        new(Store: null, TimeSpan.FromSeconds(60), "/srv", "/var/lib/agentd", "/etc/systemd/system", "/run/agentd/agentd.sock");
+
+    /// <param name="root">Null: there is no file, or none that can be read.</param>
+    public static AgentOptions Read(string file, YamlNode.Map? root, Problems problems)
+    {
+        if (root is null) return Defaults;
+        var section = new Section(problems, file, "", root, ConfigurationKeys.Agent);
+        string socket = Directory(section, "socket") ?? Defaults.Socket;
+        if (Encoding.UTF8.GetByteCount(socket) > MaximumSocketPath) section.Wrong("socket", $"is longer than {MaximumSocketPath} bytes", "write a shorter path");
+        return new AgentOptions(
+            Store(section),
+            section.Duration("poll", TimeSpan.FromSeconds(5), TimeSpan.FromHours(24)) ?? Defaults.Poll,
+            Directory(section, "releases") ?? Defaults.Releases,
+            Directory(section, "data") ?? Defaults.Data,
+            Directory(section, "units") ?? Defaults.Units,
+            socket);
+    }
+
+    /// <summary>True for an absolute path that is its own shortest form, so that no two names mean one place.</summary>
+    public static bool IsPlainPath(string path) =>
+        path.Length > 1 && path.StartsWith('/') && !path.Any(char.IsControl) && path[1..].Split('/').All(part => part is not ("" or "." or ".."));
+
+    private static string? Directory(Section section, string key)
+    {
+        if (section.Text(key) is not { } path) return null;
+        if (IsPlainPath(path)) return path;
+        section.Wrong(key, $"is '{path}'", "write an absolute path without '.', '..' and a slash at its end");
+        return null;
+    }
+
+    private static string? Store(Section section)
+    {
+        if (section.Text("store") is not { } store) return null;
+        if (!store.Contains("://", StringComparison.Ordinal)) return Directory(section, "store");
+        if (!Uri.TryCreate(store, UriKind.Absolute, out Uri? url) || url.Scheme is not ("http" or "https") || url.Host.Length == 0)
+            section.Wrong("store", $"is '{store}'", "write an absolute directory, or a URL that begins with https:// or http://");
+        else if (url.UserInfo.Length > 0 || url.Query.Length > 0 || url.Fragment.Length > 0)
+            section.Wrong("store", "holds a user, a query or a fragment", "write the URL of the store's directory alone");
+        else return store;
+        return null;
+    }
+}

@@ -1,0 +1,20 @@
+using System.Collections.Immutable;
+using Agent.Daemon.Configuration;
+using Agent.Daemon.State;
+
+namespace Agent.Daemon.Deployments;
+
+/// <summary>What the steps of one deployment hand on in memory. Nothing here is needed after a crash: then only undo or the sweep is left.</summary>
+/// <param name="StateNow">The app's state as the journal tells it now.</param>
+/// <param name="Transfer">Takes the progress of a download.</param>
+/// <param name="Message">Takes progress for people.</param>
+internal sealed record DeploymentWork(Func<AppState> StateNow, IProgress<TransferProgress> Transfer, IProgress<string> Message)
+{
+    /// <summary>Set by the fetch; null where the release was on this host already.</summary>
+    public FetchedRelease? Fetched { get; set; }
+
+    /// <summary>Set by prepare.</summary>
+    public AppDefinition? Definition { get; set; }
+
+    public ImmutableList<ProvedRelease> Proved => StateNow().Proved;
+}

@@ -1,0 +1,29 @@
+using System.Globalization;
+using Serilog;
+using Serilog.Events;
+
+namespace Agent.Daemon.Hosting;
+
+internal static class AgentLogging
+{
+    /// <summary>Logs to journald with fields where standard error goes there anyway, else to the console.</summary>
+    public static ILoggingBuilder AddAgentLogging(this ILoggingBuilder logging)
+    {
+        LoggerConfiguration configuration = new LoggerConfiguration()
+            .MinimumLevel.Information()
+            .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
+            .Enrich.FromLogContext();
+        if (IsUnderJournald(Environment.GetEnvironmentVariable("JOURNAL_STREAM"), new FileInfo("/proc/self/fd/2").LinkTarget))
+            configuration.WriteTo.Sink(new JournaldSink(JournaldSink.SocketPath));
+        else
+            configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss} {Level:u3} {Message:lj}{NewLine}{Exception}",
+                formatProvider: CultureInfo.InvariantCulture);
+        return logging.ClearProviders().AddSerilog(configuration.CreateLogger(), dispose: true);
+    }
+
+    /// <summary>Whether standard error is journald's. Its variable alone says little: a shell hands it on to what it starts.</summary>
+    /// <param name="stream">JOURNAL_STREAM: device and inode, <c>8:4711</c> (systemd.exec(5)).</param>
+    /// <param name="standardError">What /proc/self/fd/2 links to: <c>socket:[4711]</c>.</param>
+    public static bool IsUnderJournald(string? stream, string? standardError) =>
+        stream?.Split(':') is [_, var inode] && standardError == $"socket:[{inode}]";
+}

@@ -1,0 +1,109 @@
+using System.Runtime.InteropServices;
+using Agent.Artifacts;
+using Agent.Artifacts.Durable;
+using Agent.Artifacts.Stores;
+using Agent.Daemon.Configuration;
+using Agent.Daemon.Deployments;
+using Agent.Daemon.Fetching;
+using Agent.Daemon.Health;
+using Agent.Daemon.Releases;
+using Agent.Daemon.State;
+using Agent.Daemon.Systemd;
+using Agent.Daemon.Tracking;
+using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
+
+namespace Agent.Daemon.Hosting;
+
+/// <summary>How the rooms are joined; a method a room.</summary>
+internal static class AgentServices
+{
+    public static IServiceCollection AddConfiguration(this IServiceCollection services, ConfigurationFiles configuration, string directory) => services
+        .AddSingleton(TimeProvider.System)
+        .AddSingleton<IDisk, Disk>()
+        .AddSingleton<IConfiguration>(configuration)
+        .AddSingleton(configuration.Agent)
+        .AddSingleton(new RootFile(Path.Combine(directory, "root.json")))
+        .AddHostedService(provider => new ReloadService(configuration, provider.GetRequiredService<ILogger<ReloadService>>()));
+
+    public static IServiceCollection AddState(this IServiceCollection services) => services.AddSingleton(provider =>
+    {
+        IDisk disk = provider.GetRequiredService<IDisk>();
+        string path = Path.Combine(provider.GetRequiredService<AgentOptions>().Data, "journal");
+        ILogger<DeploymentLog> logger = provider.GetRequiredService<ILogger<DeploymentLog>>();
+        Journal journal = Journal.Open(disk, path, out IReadOnlyList<JournalRecord> records, out long cutBytes);
+        if (cutBytes > 0) logger.JournalTailCut(path, cutBytes);
+        return new DeploymentLog(journal, records, logger);
+    });
+
+    public static IServiceCollection AddArtifacts(this IServiceCollection services) => services
+        .AddSingleton<IArtifactSource>(provider =>
+        {
+            AgentOptions options = provider.GetRequiredService<AgentOptions>();
+            if (options.Store is null) return new NoStore();
+            IDisk disk = provider.GetRequiredService<IDisk>();
+            TimeProvider time = provider.GetRequiredService<TimeProvider>();
+            var source = new ArtifactSource(Stores.Open(options.Store, disk, time), disk, options.Data, time, provider.GetRequiredService<ILogger<ArtifactSource>>());
+            string root = provider.GetRequiredService<RootFile>().Path;
+            if (disk.Exists(root)) source.Trust.Init(disk.ReadAll(root));
+            return source;
+        });
+
+    public static IServiceCollection AddHealth(this IServiceCollection services) => services
+        .AddSingleton<IHealthProbe, HealthProbe>()
+        .AddSingleton<Gate>();
+
+    public static IServiceCollection AddDeployments(this IServiceCollection services) => services
+        .AddSingleton(provider => new InstalledReleases(provider.GetRequiredService<IDisk>(), provider.GetRequiredService<AgentOptions>().Releases))
+        .AddSingleton(provider =>
+        {
+            AgentOptions options = provider.GetRequiredService<AgentOptions>();
+            return new Generations(provider.GetRequiredService<IDisk>(), options.Data, options.Units, provider.GetRequiredService<InstalledReleases>());
+        })
+        .AddSingleton<EvidenceCollector>()
+        .AddSingleton<DeploymentSteps>()
+        .AddSingleton<DeploymentRunner>()
+        .AddSingleton(provider => ActivatorUtilities.CreateInstance<DeploymentEngine>(provider, provider.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping));
+
+    public static IServiceCollection AddTracking(this IServiceCollection services) => services
+        .AddSingleton(provider =>
+        {
+            DeploymentEngine engine = provider.GetRequiredService<DeploymentEngine>();
+            IArtifactSource source = provider.GetRequiredService<IArtifactSource>();
+            return new TrackingService(
+                provider.GetRequiredService<IConfiguration>(), source, engine.StartAsync, engine.State,
+                () => source is ArtifactSource { Trust: var trust } ? new StoreFreshness(trust.IsStale, trust.Warnings()) : new StoreFreshness(false, []),
+                provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<TrackingService>>());
+        })
+        .AddHostedService(provider => provider.GetRequiredService<TrackingService>());
+
+    /// <summary>The root of trust that the operator gave this host.</summary>
+    private sealed record RootFile(string Path);
+
+    /// <summary>SIGHUP reads the files again; what is wrong in them is told, and the old ones stay in force.</summary>
+    private sealed class ReloadService(ConfigurationFiles configuration, ILogger<ReloadService> logger) : IHostedService, IDisposable
+    {
+        private PosixSignalRegistration? registration;
+
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            registration = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+            {
+                context.Cancel = true;
+                try
+                {
+                    configuration.Reload();
+                    logger.Reloaded();
+                }
+                catch (OperatorException e)
+                {
+                    logger.NotReloaded(e.Message, e.Remedy);
+                }
+            });
+            return Task.CompletedTask;
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public void Dispose() => registration?.Dispose();
+    }
+}

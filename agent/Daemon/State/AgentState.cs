@@ -1,0 +1,76 @@
+using System.Collections.Immutable;
+using Agent.Artifacts;
+using static Agent.Daemon.State.JournalRecord;
+
+namespace Agent.Daemon.State;
+
+/// <summary>All that the journal tells, folded record by record. Immutable: a reader's copy never changes under it.</summary>
+/// <param name="AppOf">App of each deployment, by the deployment's id.</param>
+internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, ImmutableDictionary<string, string> AppOf)
+{
+    public static readonly AgentState Empty = new(ImmutableDictionary<string, AppState>.Empty, ImmutableDictionary<string, string>.Empty);
+
+    public AppState App(AppName name) => Apps.GetValueOrDefault(name.Value) ?? AppState.Empty(name);
+
+    public Deployment? Find(string id) => AppOf.TryGetValue(id, out string? app) ? Apps[app].Deployments.FindLast(d => d.Id == id) : null;
+
+    public AgentState Apply(JournalRecord record)
+    {
+        if (record is DeploymentStarted s)
+        {
+            AppState before = App(new AppName(s.App));
+            var started = new Deployment(s.Deployment, before.Name, s.From, s.FromGeneration, s.To, s.Trigger, s.By, s.At, null, null, null, null, null, null, [s]);
+            return new AgentState(
+                Apps.SetItem(s.App, before with { Deployments = before.Deployments.Add(started) }), AppOf.SetItem(s.Deployment, s.App));
+        }
+        if (!AppOf.TryGetValue(record.Deployment, out string? name)) return this;   // of a deployment that compaction dropped
+        AppState app = Apps[name];
+        Deployment deployment = Apply(app.Deployments.FindLast(d => d.Id == record.Deployment)!, record);
+        app = app with { Deployments = app.Deployments.SetItem(app.Deployments.FindLastIndex(d => d.Id == record.Deployment), deployment) };
+        return this with
+        {
+            Apps = Apps.SetItem(name, record switch
+            {
+                Committed => Commit(app, deployment, record.At),
+                DeploymentFinished finished => Finish(app, deployment, finished),
+                _ => app,
+            }),
+        };
+    }
+
+    private static Deployment Apply(Deployment deployment, JournalRecord record)
+    {
+        deployment = deployment with { Records = deployment.Records.Add(record) };
+        return record switch
+        {
+            StepStarted r => deployment with { Step = r.Step },
+            StepFailed { Step: not Step.Sweep } r when deployment.Cause is null => deployment with { Step = r.Step, Cause = r.Cause, Remedy = r.Remedy, Evidence = r.Evidence },
+            Interrupted when deployment.Cause is null && !IsCommitted(deployment) => deployment with
+            {
+                Cause = $"agentd stopped during {(deployment.Step?.ToString() ?? "start").ToLowerInvariant()} (power cut, crash or restart)",
+                Remedy = "deploy again",
+            },
+            UndoFailed r when r.Step is Step.Flip or Step.Restart or Step.Gate => deployment with { Cause = $"{deployment.Cause}; going back failed: {r.Cause}" },
+            DeploymentFinished r => deployment with { Finished = r.At, Outcome = r.Outcome },
+            _ => deployment,
+        };
+    }
+
+    private static bool IsCommitted(Deployment deployment) => deployment.Records.Exists(r => r is Committed);
+
+    private static AppState Commit(AppState app, Deployment deployment, DateTimeOffset at) => app with
+    {
+        Proved = app.Proved.RemoveAll(p => p.Release.Digest == deployment.To.Digest).Insert(0, new ProvedRelease(deployment.To, deployment.Id, at)),
+        Quarantined = app.Quarantined.Remove(deployment.To.Digest),
+        HeldAt = deployment.Trigger == Trigger.Rollback ? deployment.From?.Version : null,
+        Attention = deployment.Trigger == Trigger.Track ? app.Attention : null,
+    };
+
+    private static AppState Finish(AppState app, Deployment deployment, DeploymentFinished finished) => app with
+    {
+        Attention = finished.Outcome == Outcome.NeedsOperator ? deployment : app.Attention,
+        Quarantined = finished.Quarantine
+            ? app.Quarantined.SetItem(deployment.To.Digest, new Quarantine(deployment.To, deployment.Cause ?? "", deployment.Id, finished.At))
+            : app.Quarantined,
+    };
+}

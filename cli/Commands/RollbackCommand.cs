@@ -1,0 +1,21 @@
+using System.CommandLine;
+using Agent.V1;
+
+namespace Agent.Cli.Commands;
+
+internal static class RollbackCommand
+{
+    public static Verb Create(Verbs verbs)
+    {
+        var version = new Argument<string?>("VERSION") { Description = "a release that lies on the host; left out: the one before", Arity = ArgumentArity.ZeroOrOne };
+        return verbs.Asking(
+            new Verb("rollback", "Goes back to an earlier release that is still on the host. Following leaves what was rolled back alone until something newer comes.",
+                "agentctl rollback", "agentctl rollback v1.1.0 --app shop"),
+            [version, verbs.App],
+            (call, cancellationToken) =>
+            {
+                var request = new RollbackRequest { App = call.App, Version = call.Parsed.GetValue(version) ?? "" };
+                return DeploymentStream.FollowAsync(call, call.Agent.StreamAsync((client, options) => client.Rollback(request, options), cancellationToken), cancellationToken);
+            });
+    }
+}

@@ -1,0 +1,56 @@
+using Agent.Artifacts;
+using Agent.Cli.Rendering;
+using Agent.V1;
+
+namespace Agent.Cli.Commands;
+
+internal static class StatusCommand
+{
+    public static Verb Create(Verbs verbs) => verbs.Asking(
+        new Verb("status", "Shows what runs, what is followed and what is under way. Exits with 3 where an app needs a person.",
+            "agentctl status", "agentctl status --app shop -o json"),
+        [verbs.App],
+        RunAsync);
+
+    private static async Task<int> RunAsync(AgentCall call, CancellationToken cancellationToken)
+    {
+        var request = new GetStatusRequest { App = call.App };
+        GetStatusResponse status = await call.Agent.AskAsync((client, options) => client.GetStatusAsync(request, options), cancellationToken);
+        if (call.Json) call.Terminal.Document(writer => writer.Object(status, JsonMessages.Status));
+        else Write(call.Terminal, status);
+        return (int)(status.Apps.Any(app => app.Attention.Length > 0) ? ExitCode.NeedsOperator : ExitCode.Live);
+    }
+
+    private static void Write(Terminal terminal, GetStatusResponse status)
+    {
+        foreach (AppStatus app in status.Apps)
+        {
+            terminal.Line(new Piece(app.App, Tone.Strong), app.Version.Length > 0 ? $"  {app.Version}  since {Human.Time(app.Since)}" : "  nothing deployed yet");
+            if (app.Attention.Length > 0) Field(terminal, "attention", new Piece(app.Attention, Tone.Bad));
+            if (app.Running is { } running)
+                Field(terminal, "deploying", $"{running.ToVersion}, at {Human.OrDash(running.Step)}, asked by {running.By} (agentctl watch {running.Id})");
+            Field(terminal, "follows", app.Track.Length == 0 ? "nothing" : app.Latest.Length > 0 ? $"{app.Track}, now {app.Latest}" : $"{app.Track}, not seen yet");
+            if (app.HeldAt.Length > 0) Field(terminal, "held", $"{app.HeldAt} and all below, since a rollback by a person");
+            foreach (UnitStatus unit in app.Units)
+            {
+                Field(terminal, "unit", $"{unit.Name}  ", new Piece($"{unit.ActiveState} ({unit.SubState})", unit.ActiveState == "active" ? Tone.Good : Tone.Bad),
+                    unit.MainPid > 0 ? $", pid {unit.MainPid}" : "", unit.Restarts > 0 ? $", restarted {unit.Restarts} times" : "");
+            }
+            if (app.Last is { } last)
+            {
+                Field(terminal, "last", $"{last.ToVersion}  ", new Piece(JsonMessages.Word(last.Outcome), last.Outcome == Outcome.Live ? Tone.Good : Tone.Bad),
+                    $"  {Human.Time(last.Finished)}, asked by {last.By} ({last.Id})");
+            }
+            foreach (QuarantinedRelease release in app.Quarantined)
+                Field(terminal, "quarantined", $"{release.Version}  {release.Cause} (agentctl why {release.Deployment})");
+        }
+        if (status.Apps.Count == 0) terminal.Line("no apps: put a file for each into /etc/agentd/apps.d");
+        terminal.Line(new Piece($"{status.Host}  agentd {status.AgentVersion}  store {(status.Store.Length > 0 ? status.Store : "none")}", Tone.Weak));
+    }
+
+    private static void Field(Terminal terminal, string name, params ReadOnlySpan<Piece> value)
+    {
+        terminal.Write($"  {name,-11}  ");
+        terminal.Line(value);
+    }
+}

@@ -1,0 +1,125 @@
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using Agent.Artifacts;
+using Agent.Protos;
+using Agent.V1;
+using Grpc.Core;
+using Grpc.Net.Client;
+
+namespace Agent.Cli.Hosts;
+
+/// <summary>One agent, over its Unix socket. Every failure comes out as an <see cref="OperatorException"/>.</summary>
+internal sealed class AgentConnection : IDisposable
+{
+    /// <summary>An agent that does not answer in this time is taken for hung. A health check may take its own timeout, a few seconds.</summary>
+    private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(30);
+
+    private readonly string path;
+    private readonly TimeProvider time;
+    private readonly SocketsHttpHandler handler;
+    private readonly GrpcChannel channel;
+    private readonly AgentService.AgentServiceClient client;
+    private OperatorException? failure;
+
+    public AgentConnection(string path, TimeProvider time)
+    {
+        this.path = path;
+        this.time = time;
+        handler = new SocketsHttpHandler
+        {
+            ConnectCallback = async (_, cancellationToken) => await ConnectAsync(cancellationToken),
+            UseProxy = false,
+            UseCookies = false,
+            AllowAutoRedirect = false,
+            ActivityHeadersPropagator = null,
+        };
+        channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
+        client = new AgentService.AgentServiceClient(channel);
+    }
+
+    /// <summary>Asks one question.</summary>
+    /// <param name="limit">Null: 30 s.</param>
+    public async Task<T> AskAsync<T>(
+        Func<AgentService.AgentServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken, TimeSpan? limit = null)
+    {
+        try
+        {
+            DateTime deadline = (time.GetUtcNow() + (limit ?? AnswerLimit)).UtcDateTime;
+            using AsyncUnaryCall<T> call = question(client, new CallOptions(deadline: deadline, cancellationToken: cancellationToken));
+            return await call.ResponseAsync;
+        }
+        catch (RpcException e)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw Explain(e);
+        }
+    }
+
+    /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
+    public async IAsyncEnumerable<T> StreamAsync<T>(
+        Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        using AsyncServerStreamingCall<T> call = question(client, new CallOptions(cancellationToken: cancellationToken));
+        while (true)
+        {
+            try
+            {
+                if (!await call.ResponseStream.MoveNext(cancellationToken)) yield break;
+            }
+            catch (RpcException e)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                throw Explain(e);
+            }
+            yield return call.ResponseStream.Current;
+        }
+    }
+
+    public void Dispose()
+    {
+        channel.Dispose();
+        handler.Dispose();
+    }
+
+    private async ValueTask<Stream> ConnectAsync(CancellationToken cancellationToken)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch (Exception e) when (e is SocketException or ArgumentException)
+        {
+            socket.Dispose();
+            failure = e switch
+            {
+                SocketException { SocketErrorCode: SocketError.AccessDenied } => new OperatorException(ExitCode.Refused, $"you may not talk to agentd: {path} is for root and the group agentd",
+                    "use sudo, or join the group: sudo usermod -aG agentd $USER, and log in again", e),
+                SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new OperatorException(ExitCode.Unreachable, $"agentd does not run: nothing listens at {path}",
+                    "sudo systemctl start agentd; where it does not stay up: journalctl -u agentd -n 50", e),
+                SocketException => new OperatorException(ExitCode.Unreachable, $"agentd does not run: there is no {path}",
+                    "sudo systemctl start agentd; where it is not installed: sudo ./install.sh", e),
+                _ => new OperatorException(ExitCode.Usage, $"{path} is no socket's path: {e.Message}", "name another with --socket", e),
+            };
+            throw;
+        }
+    }
+
+    private OperatorException Explain(RpcException e)
+    {
+        if (Errors.FromException(e) is { } told)
+        {
+            ExitCode code = told.ExitCode is > 0 and <= (int)ExitCode.Refused ? (ExitCode)told.ExitCode : ExitCode.Unreachable;
+            return new OperatorException(code, told.What, told.Remedy, e);
+        }
+        if (failure is not null) return failure;
+        return e.StatusCode switch
+        {
+            StatusCode.Unavailable => new OperatorException(ExitCode.Unreachable, "agentd went away before it had answered", "systemctl status agentd, then try again", e),
+            StatusCode.DeadlineExceeded => new OperatorException(ExitCode.Unreachable, "agentd did not answer in time", "journalctl -u agentd -n 50", e),
+            StatusCode.Unimplemented => new OperatorException(ExitCode.Usage, $"this agentd does not know that command; it is not of version {AgentCtl.Version} like agentctl", "agentctl version, then upgrade the older one", e),
+            _ => new OperatorException(ExitCode.Unreachable, $"agentd failed: {e.Status.Detail} ({e.StatusCode})", "journalctl -u agentd -n 50", e),
+        };
+    }
+}

@@ -1,0 +1,214 @@
+using System.Text.Json;
+using Agent.V1;
+
+namespace Agent.Cli.Rendering;
+
+/// <summary>The API's messages as JSON. Names are a promise: they are added to, never changed.</summary>
+internal static class JsonMessages
+{
+    /// <summary>The word of an outcome, or null while a deployment is under way.</summary>
+    public static string Word(Outcome outcome) => outcome switch
+    {
+        Outcome.Live => "live",
+        Outcome.RolledBack => "rolled-back",
+        Outcome.NeedsOperator => "needs-operator",
+        Outcome.Refused => "refused",
+        _ => "",
+    };
+
+    public static string Word(StepEvent.Types.Phase phase) => phase switch
+    {
+        StepEvent.Types.Phase.Started => "started",
+        StepEvent.Types.Phase.Done => "done",
+        StepEvent.Types.Phase.Failed => "failed",
+        StepEvent.Types.Phase.UndoStarted => "undo-started",
+        StepEvent.Types.Phase.UndoDone => "undo-done",
+        StepEvent.Types.Phase.UndoFailed => "undo-failed",
+        _ => "",
+    };
+
+    public static void Deployment(Utf8JsonWriter writer, Deployment deployment)
+    {
+        writer.Text("id", deployment.Id);
+        writer.Text("app", deployment.App);
+        writer.Text("from_version", deployment.FromVersion);
+        writer.Text("to_version", deployment.ToVersion);
+        writer.Text("to_digest", deployment.ToDigest);
+        writer.Text("trigger", deployment.Trigger);
+        writer.Text("by", deployment.By);
+        writer.Time("started", deployment.Started);
+        writer.Time("finished", deployment.Finished);
+        writer.Text("outcome", Word(deployment.Outcome));
+        writer.Text("step", deployment.Step);
+        writer.Text("cause", deployment.Cause);
+        writer.Text("remedy", deployment.Remedy);
+    }
+
+    public static void Event(Utf8JsonWriter writer, DeploymentEvent happened)
+    {
+        writer.Time("at", happened.At);
+        writer.Text("deployment", happened.Deployment);
+        switch (happened.KindCase)
+        {
+            case DeploymentEvent.KindOneofCase.Started:
+                writer.WriteString("event", "started");
+                writer.Object("details", happened.Started, Deployment);
+                break;
+            case DeploymentEvent.KindOneofCase.Step:
+                writer.WriteString("event", "step");
+                writer.Object("details", happened.Step, Step);
+                break;
+            case DeploymentEvent.KindOneofCase.Progress:
+                writer.WriteString("event", "progress");
+                writer.Object("details", happened.Progress, Progress);
+                break;
+            case DeploymentEvent.KindOneofCase.Finished:
+                writer.WriteString("event", "finished");
+                writer.Object("details", happened.Finished, Deployment);
+                break;
+            default:
+                writer.WriteString("event", "unknown");
+                break;
+        }
+    }
+
+    public static void Status(Utf8JsonWriter writer, GetStatusResponse status)
+    {
+        writer.Text("host", status.Host);
+        writer.Text("agent_version", status.AgentVersion);
+        writer.Text("store", status.Store);
+        writer.Array("apps", status.Apps, AppStatus);
+    }
+
+    public static void Health(Utf8JsonWriter writer, GetHealthResponse health)
+    {
+        writer.Array("apps", health.Apps, (w, app) =>
+        {
+            w.Text("app", app.App);
+            w.Text("version", app.Version);
+            w.WriteBoolean("healthy", app.Healthy);
+            w.Array("checks", app.Checks, Check);
+        });
+        writer.Object("store", health.Store, (w, store) =>
+        {
+            w.Text("description", store.Description);
+            w.Time("last_success", store.LastSuccess);
+            w.Text("error", store.Error);
+            w.WriteBoolean("stale", store.Stale);
+            w.Texts("warnings", store.Warnings);
+        });
+    }
+
+    public static void Why(Utf8JsonWriter writer, GetDeploymentResponse why)
+    {
+        writer.Object("deployment", why.Deployment, Deployment);
+        writer.WriteBoolean("quarantined", why.Quarantined);
+        writer.Array("steps", why.Steps, Step);
+        writer.Object("evidence", why.Evidence, (w, evidence) =>
+        {
+            w.Text("step", evidence.Step);
+            w.Text("cause", evidence.Cause);
+            w.Array("checks", evidence.Checks, Check);
+            w.Array("units", evidence.Units, (u, unit) =>
+            {
+                u.Text("name", unit.Name);
+                u.Text("active_state", unit.ActiveState);
+                u.Text("sub_state", unit.SubState);
+                u.Text("result", unit.Result);
+                u.Text("exit", unit.Exit);
+                u.WriteNumber("restarts", unit.Restarts);
+            });
+            w.Array("log", evidence.Log, LogLine);
+            w.WriteNumber("disk_free_bytes", evidence.DiskFreeBytes);
+            w.WriteNumber("memory_available_bytes", evidence.MemoryAvailableBytes);
+        });
+    }
+
+    public static void Release(Utf8JsonWriter writer, InstalledRelease release)
+    {
+        writer.Text("version", release.Version);
+        writer.Text("digest", release.Digest);
+        writer.WriteBoolean("current", release.Current);
+        writer.Text("kept_because", release.KeptBecause);
+        writer.WriteNumber("size_bytes", release.SizeBytes);
+        writer.Time("proved", release.Proved);
+        writer.WriteBoolean("quarantined", release.Quarantined);
+    }
+
+    public static void LogLine(Utf8JsonWriter writer, LogLine line)
+    {
+        writer.Time("at", line.At);
+        writer.Text("unit", line.Unit);
+        writer.WriteNumber("pid", line.Pid);
+        writer.WriteNumber("priority", line.Priority);
+        writer.WriteString("message", line.Message);
+    }
+
+    public static void PollResult(Utf8JsonWriter writer, PollResult result)
+    {
+        writer.Text("app", result.App);
+        writer.Text("latest", result.Latest);
+        writer.Text("deployment", result.Deployment);
+        writer.Text("message", result.Message);
+        writer.Object("error", result.Error, (w, error) =>
+        {
+            w.Text("error", error.What);
+            w.Text("fix", error.Remedy);
+            w.WriteNumber("exit_code", error.ExitCode);
+        });
+    }
+
+    private static void AppStatus(Utf8JsonWriter writer, AppStatus app)
+    {
+        writer.Text("app", app.App);
+        writer.Text("version", app.Version);
+        writer.Text("digest", app.Digest);
+        writer.Time("since", app.Since);
+        writer.Text("track", app.Track);
+        writer.Text("latest", app.Latest);
+        writer.Text("held_at", app.HeldAt);
+        writer.Text("attention", app.Attention);
+        writer.Object("running", app.Running, Deployment);
+        writer.Object("last", app.Last, Deployment);
+        writer.Array("units", app.Units, (w, unit) =>
+        {
+            w.Text("name", unit.Name);
+            w.Text("active_state", unit.ActiveState);
+            w.Text("sub_state", unit.SubState);
+            w.WriteNumber("restarts", unit.Restarts);
+            w.Time("since", unit.Since);
+            w.WriteNumber("main_pid", unit.MainPid);
+        });
+        writer.Array("quarantined", app.Quarantined, (w, release) =>
+        {
+            w.Text("version", release.Version);
+            w.Text("digest", release.Digest);
+            w.Text("cause", release.Cause);
+            w.Time("since", release.Since);
+            w.Text("deployment", release.Deployment);
+        });
+    }
+
+    private static void Check(Utf8JsonWriter writer, CheckResult check)
+    {
+        writer.Text("name", check.Name);
+        writer.WriteBoolean("passed", check.Passed);
+        writer.Text("detail", check.Detail);
+    }
+
+    private static void Step(Utf8JsonWriter writer, StepEvent step)
+    {
+        writer.Text("step", step.Step);
+        writer.Text("phase", Word(step.Phase));
+        writer.Text("detail", step.Detail);
+        writer.Seconds("seconds", step.Took);
+    }
+
+    private static void Progress(Utf8JsonWriter writer, ProgressEvent progress)
+    {
+        writer.Text("step", progress.Step);
+        writer.Text("message", progress.Message);
+        writer.WriteNumber("done", progress.Done);
+        writer.WriteNumber("total", progress.Total);
+    }
+}
