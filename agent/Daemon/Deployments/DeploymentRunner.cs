@@ -63,7 +63,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
             logger.StepFailed(deployment.App, deployment.To.Version, step, deployment.Id, e.Message, e);
-            bool blame = step is Step.Restart or Step.Gate && e is GateException or OperatorException { Code: not ExitCode.Unreachable };
+            bool blame = step is Step.Restart or Step.Gate && e is GateException or OperatorException { Code: ExitCode.RolledBack };   // not for a masked unit, or a bus that is away
             Evidence? seen = step == Step.Sweep ? null : await evidence.CollectAsync(steps.GenerationTo(deployment), (e as GateException)?.Verdict.Last ?? [], stopping);
             log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, Describe(e), (e as OperatorException)?.Remedy ?? "", blame, seen));
         }
