@@ -182,6 +182,7 @@ install_from() {
         install -D -m "$mode" "$1/$file" "/$file.new"
         mv -f "/$file.new" "/$file"
     done < <(cd "$1" && find . -type f -printf '%P\n')
+    mkdir -p "${installed%/*}"
     (cd "$1" && find . -type f -not -path './etc/*' -printf '/%P\n' | sort) >"$installed"
     systemd-sysusers agentd.conf
     systemd-tmpfiles --create agentd.conf

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Invocation;
 using System.Diagnostics;
 using Agent.TestHosts;
 
@@ -52,7 +53,9 @@ var root = new RootCommand("Throwaway systemd hosts: real systemd, D-Bus and jou
         return 0;
     }),
 };
-return await root.Parse(args).InvokeAsync();
+ParseResult line = root.Parse(args);
+int status = await line.InvokeAsync();
+return line.Action is ParseErrorAction ? 2 : status;
 
 static Command Verb(string name, string description, Symbol[] symbols, Func<ParseResult, CancellationToken, Task<int>> act)
 {
