@@ -111,9 +111,9 @@ internal sealed record KeyFile(ImmutableArray<SigningKey> Keys, RoleLives Lives,
         if (Required(file, "format").GetValue<int>() != Format) throw new FormatException("it is of another format");
         JsonObject days = Required(file, "days").AsObject();
         return new KeyFile(
-            [.. Required(file, "keys").AsArray().Select(key => new SigningKey(Required(key!.AsObject(), "purpose").GetValue<string>(), Convert.FromBase64String(Required(key.AsObject(), "pkcs8").GetValue<string>())))],
+            [.. Required(file, "keys").AsArray().Select(key => new SigningKey(Text(key, "purpose"), Convert.FromBase64String(Text(key, "pkcs8"))))],
             new RoleLives(Days("root"), Days("targets"), Days("release"), Days("promote"), Days("snapshot"), Days("timestamp")),
-            Encoding.UTF8.GetBytes(Required(file, "root").GetValue<string>()));
+            Encoding.UTF8.GetBytes(Text(file, "root")));
 
         TimeSpan Days(string role)
         {
@@ -121,6 +121,8 @@ internal sealed record KeyFile(ImmutableArray<SigningKey> Keys, RoleLives Lives,
             return life is > 0 and <= 36500 ? TimeSpan.FromDays(life) : throw new FormatException($"days.{role} is {life}");
         }
 
-        static JsonNode Required(JsonObject parent, string name) => parent[name] ?? throw new FormatException($"'{name}' is missing");
+        static string Text(JsonNode? parent, string name) => Required(parent, name).GetValue<string>();
+
+        static JsonNode Required(JsonNode? parent, string name) => (parent as JsonObject)?[name] ?? throw new FormatException($"'{name}' is missing");
     }
 }
