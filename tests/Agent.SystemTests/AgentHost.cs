@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Agent.Artifacts;
+using Agent.Daemon.Releases;
 using Agent.Daemon.State;
 using Agent.TestHosts;
 
@@ -15,6 +16,9 @@ internal sealed class AgentHost : IAsyncDisposable
     public const string Store = "/var/store";
     public const string KeyFile = "/root/keys.json";
     public const string Journal = "/var/lib/agentd/journal";
+
+    // Where an app's file does not say it.
+    private const int Keep = 3;
 
     private const string Programs = "/opt/agentd", Sources = "/var/sources";
 
@@ -144,8 +148,9 @@ internal sealed class AgentHost : IAsyncDisposable
             echo "generations" $(ls /var/lib/agentd/generations/{app} 2>/dev/null | LC_ALL=C sort)
             echo "left" $(find /srv /etc/systemd/system /var/lib/agentd -name '.staging-*' -o -name '*.agentd-tmp')
             """, cancellationToken);
-        string[] releases = [.. journal.Proved.Select(p => p.Release.Version).Order(StringComparer.Ordinal)];
-        string[] generations = [.. journal.Proved.Select(p => p.Generation).Order(StringComparer.Ordinal)];
+        ProvedRelease[] kept = [.. journal.Proved.Where(p => Retention.Reasons(journal, Keep).ContainsKey(p.Release.Digest))];
+        string[] releases = [.. kept.Select(p => p.Release.Version).Order(StringComparer.Ordinal)];
+        string[] generations = [.. kept.Select(p => p.Generation).Order(StringComparer.Ordinal)];
         string expected = version is null
             ? "current none\nunit not-found inactive \nanswers \nreleases\ngenerations\nleft"
             : $"current releases/{version}\nunit loaded active enabled\nanswers shop {version}\nreleases {string.Join(' ', releases)}\ngenerations {string.Join(' ', generations)}\nleft";
