@@ -33,6 +33,12 @@ internal static class Json
         else writer.WriteString(name, value);
     }
 
+    public static void Number(this Utf8JsonWriter writer, string name, long? value)
+    {
+        if (value is { } number) writer.WriteNumber(name, number);
+        else writer.WriteNull(name);
+    }
+
     public static void Time(this Utf8JsonWriter writer, string name, Timestamp? value)
     {
         if (value is null) writer.WriteNull(name);

@@ -33,8 +33,8 @@ internal static class StoreText
         {
             w.WriteString("version", release.Version.Text);
             w.WriteString("digest", release.Digest.Hex);
-            if (release.Files is { } files) w.WriteNumber("files", files);
-            if (release.TotalSize is { } size) w.WriteNumber("size_bytes", size);
+            w.Number("files", release.Files);
+            w.Number("size_bytes", release.TotalSize);
             w.Time("published", release.Published is { } at ? Timestamp.FromDateTimeOffset(at) : null);
         });
         writer.Array("channels", app.Channels, static (w, channel) =>

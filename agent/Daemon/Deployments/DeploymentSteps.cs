@@ -123,8 +123,10 @@ internal sealed class DeploymentSteps(
 
     private async Task InstallAsync(AppName app, Generation? from, Generation? to, CancellationToken cancellationToken)
     {
-        // While their files are still there: systemd finds the links to remove by what the file says.
-        foreach (UnitName unit in (from?.Units ?? []).Except(to?.Units ?? [])) await supervisor.DisableAsync(unit, cancellationToken);
+        // While their files are still there, and durably before they go: systemd finds the links to remove by what the file says.
+        UnitName[] removed = [.. (from?.Units ?? []).Except(to?.Units ?? [])];
+        foreach (UnitName unit in removed) await supervisor.DisableAsync(unit, cancellationToken);
+        if (removed.Length > 0) generations.SyncUnits();
         generations.Install(app, from, to);
     }
 

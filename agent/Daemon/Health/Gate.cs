@@ -83,7 +83,7 @@ internal sealed class Gate(IHealthProbe probe, ISupervisor supervisor, TimeProvi
         }
         finally
         {
-            await stop.CancelAsync().ConfigureAwait(false);
+            stop.Cancel();
             await Task.WhenAll(loops).ConfigureAwait(false);
         }
     }

@@ -55,7 +55,7 @@ internal sealed class Journal
             journal.length = next;
         }
         // What a crash leaves of one append ends early, or has holes of zeros. A whole line without them was whole once.
-        if (bad is { } last && content[^1] == '\n' && !content.AsSpan((int)last.Offset).Contains((byte)0)) throw Damaged(path, last);
+        if (bad is { } last && content[^1] == '\n' && content.AsSpan((int)last.Offset).IndexOf("\0\0"u8) < 0) throw Damaged(path, last);
         cutBytes = content.Length - journal.length;
         if (cutBytes > 0)
         {

@@ -19,7 +19,7 @@ public class StandardServiceTests
     {
         var health = new HealthService();
         await using var server = await TestServer.StartAsync(services => services.AddSingleton(health).AddGrpc(), app => app.MapGrpcService<HealthService>());
-        var client = new Health.HealthClient(server.Channel());
+        var client = new Grpc.Health.V1.Health.HealthClient(server.Channel());
         Assert.Equal(ServingStatus.Serving, (await client.CheckAsync(new HealthCheckRequest())).Status);
         var unknown = await Assert.ThrowsAsync<RpcException>(() => client.CheckAsync(new HealthCheckRequest { Service = "x" }).ResponseAsync);
         Assert.Equal(StatusCode.NotFound, unknown.StatusCode);

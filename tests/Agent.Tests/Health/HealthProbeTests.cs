@@ -1,0 +1,181 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Agent.Daemon.Configuration;
+using Agent.Daemon.Deployments;
+using Agent.Daemon.Health;
+using Agent.Tests.Fakes;
+
+namespace Agent.Tests.Health;
+
+/// <summary>Probes against real sockets on loopback.</summary>
+public sealed class HealthProbeTests : IDisposable
+{
+    private readonly TcpListener listener = new(IPAddress.Loopback, 0);
+    private readonly CancellationTokenSource stop = new();
+    private readonly ManualTime time = new();
+    private readonly HealthProbe probe;
+    private readonly TaskCompletionSource asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int connections;
+
+    public HealthProbeTests()
+    {
+        probe = new HealthProbe(time);
+        listener.Start();
+    }
+
+    private int Port => ((IPEndPoint)listener.LocalEndpoint).Port;
+
+    public void Dispose()
+    {
+        stop.Cancel();
+        listener.Dispose();
+        probe.Dispose();
+        stop.Dispose();
+    }
+
+    [Theory]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", null, true, "200 in 0 ms")]
+    [InlineData("HTTP/1.1 204 No Content\r\n\r\n", null, true, "204 in 0 ms")]
+    [InlineData("HTTP/1.1 204 No Content\r\n\r\n", 204, true, "204 in 0 ms")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 204, false, "GET /up?x=1 gave 200, not 204")]
+    [InlineData("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up?x=1 gave 503")]
+    [InlineData("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", 503, true, "503 in 0 ms")]
+    [InlineData("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up?x=1 gave 302, and redirects are not followed")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", null, false, "connection closed in the middle of an answer")]
+    [InlineData("SSH-2.0-OpenSSH\r\n\r\n", null, false, "the answer is not HTTP")]
+    public async Task Tells_what_http_answered(string answer, int? status, bool passed, string detail)
+    {
+        Task server = ServeAsync(answer, thenHang: false);
+        Assert.Equal(new CheckAnswer("up", passed, detail), await probe.ProbeAsync(Http(status), CancellationToken.None));
+        await server;
+    }
+
+    [Fact]
+    public async Task A_server_that_hangs_up_without_a_word_fails()
+    {
+        Task<CheckAnswer> answer = probe.ProbeAsync(Http(), CancellationToken.None);
+        while (!answer.IsCompleted)                                       // the client tries such a one again, on its own
+            await Task.WhenAny(answer, ServeAsync("", thenHang: false));
+        Assert.Equal(new CheckAnswer("up", false, "connection closed in the middle of an answer"), await answer);
+        Assert.InRange(connections, 1, 10);
+    }
+
+    [Fact]
+    public async Task Does_not_read_an_endless_body_to_its_end()
+    {
+        Task server = ServeAsync("HTTP/1.1 200 OK\r\n\r\n" + new string('x', 1 << 20), thenHang: true);
+        Assert.True((await probe.ProbeAsync(Http(), CancellationToken.None)).Passed);
+        await server;
+    }
+
+    [Fact]
+    public async Task Refuses_endless_headers()
+    {
+        Task server = ServeAsync("HTTP/1.1 200 OK\r\nX: " + new string('x', 1 << 20), thenHang: true);
+        Assert.False((await probe.ProbeAsync(Http(), CancellationToken.None)).Passed);
+        await server;
+    }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok")]
+    public async Task Silence_is_an_answer_after_the_timeout(string begin)
+    {
+        Task server = ServeAsync(begin, thenHang: true);
+        Task<CheckAnswer> answer = probe.ProbeAsync(Http(), CancellationToken.None);
+        await asked.Task;
+        Assert.False(answer.IsCompleted);
+        time.Advance(TimeSpan.FromSeconds(2));
+        Assert.Equal(new CheckAnswer("up", false, "no answer within 2 s"), await answer);
+        await server;
+    }
+
+    [Fact]
+    public async Task Every_probe_makes_a_connection_of_its_own()
+    {
+        for (int i = 1; i <= 3; i++)
+        {
+            Task server = ServeAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", thenHang: false);
+            Assert.True((await probe.ProbeAsync(Http(), CancellationToken.None)).Passed);
+            await server;
+            Assert.Equal(i, connections);
+        }
+    }
+
+    [Fact]
+    public async Task A_closed_port_is_told_for_http_and_tcp()
+    {
+        (CheckOptions http, CheckOptions tcp) = (Http(), Tcp());
+        listener.Stop();
+        Assert.Equal(new CheckAnswer("up", false, "connection refused"), await probe.ProbeAsync(http, CancellationToken.None));
+        Assert.Equal(new CheckAnswer("port", false, "connection refused"), await probe.ProbeAsync(tcp, CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task An_open_port_passes() =>
+        Assert.Equal(new CheckAnswer("port", true, "connected in 0 ms"), await probe.ProbeAsync(Tcp(), CancellationToken.None));
+
+    [Fact]
+    public async Task A_plain_port_is_no_https()
+    {
+        Task server = ServeAsync("HTTP/1.1 400 Bad Request\r\n\r\n", thenHang: false);
+        CheckAnswer answer = await probe.ProbeAsync(Http(scheme: "https"), CancellationToken.None);
+        Assert.False(answer.Passed);
+        Assert.StartsWith("no TLS: ", answer.Detail, StringComparison.Ordinal);
+        await server;
+    }
+
+    [Fact]
+    public async Task A_certificate_of_this_host_itself_is_good_enough_on_loopback()
+    {
+        using var key = System.Security.Cryptography.ECDsa.Create(System.Security.Cryptography.ECCurve.NamedCurves.nistP256);
+        var request = new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=shop", key, System.Security.Cryptography.HashAlgorithmName.SHA256);
+        DateTimeOffset now = TimeProvider.System.GetUtcNow();
+        using var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        Task<CheckAnswer> answer = probe.ProbeAsync(Http(scheme: "https"), CancellationToken.None);
+        using Socket socket = await listener.AcceptSocketAsync(stop.Token);
+        await using var tls = new System.Net.Security.SslStream(new NetworkStream(socket));
+        await tls.AuthenticateAsServerAsync(certificate);
+        await tls.ReadAtLeastAsync(new byte[4096], 1, cancellationToken: stop.Token);
+        await tls.WriteAsync(Encoding.ASCII.GetBytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), stop.Token);
+        Assert.Equal(new CheckAnswer("up", true, "200 in 0 ms"), await answer);
+    }
+
+    [Fact]
+    public async Task A_caller_that_cancels_gets_no_answer()
+    {
+        using var cancel = new CancellationTokenSource();
+        Task server = ServeAsync("", thenHang: true);
+        Task<CheckAnswer> answer = probe.ProbeAsync(Http(), cancel.Token);
+        await asked.Task;
+        await cancel.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answer);
+        await server;
+    }
+
+    private CheckOptions.Http Http(int? status = null, string scheme = "http") =>
+        new("up", new Uri($"{scheme}://127.0.0.1:{Port}/up?x=1"), status, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2), 1, 3);
+
+    private CheckOptions.Tcp Tcp() => new("port", "127.0.0.1", Port, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2), 1, 3);
+
+    /// <summary>Takes one connection, reads what comes first, answers, and closes or waits until the other side does.</summary>
+    private async Task ServeAsync(string answer, bool thenHang)
+    {
+        using Socket socket = await listener.AcceptSocketAsync(stop.Token);
+        connections++;
+        byte[] buffer = new byte[4096];
+        await socket.ReceiveAsync(buffer, stop.Token);
+        try
+        {
+            if (answer.Length > 0) await socket.SendAsync(Encoding.ASCII.GetBytes(answer), stop.Token);
+            asked.TrySetResult();
+            if (thenHang) while (await socket.ReceiveAsync(buffer, stop.Token) > 0) { }
+            else socket.Shutdown(SocketShutdown.Send);
+        }
+        catch (SocketException)
+        {
+            // The probe had enough.
+        }
+    }
+}
