@@ -8,8 +8,8 @@ using Agent.TestHosts;
 namespace Agent.SystemTests;
 
 /// <summary>
-/// A throwaway host with the agent installed as on a server: its files from packaging/root, agentd and agentctl as this build made them,
-/// a store in a directory and the keys to it. What is published is tests/samples/tiny.
+/// A throwaway host with the agent installed by install.sh as on a server, with agentd and agentctl as this build made them, a store in a
+/// directory and the keys to it. What is published is tests/samples/tiny.
 /// </summary>
 internal sealed class AgentHost : IAsyncDisposable
 {
@@ -20,7 +20,7 @@ internal sealed class AgentHost : IAsyncDisposable
     // Where an app's file does not say it.
     private const int Keep = 3;
 
-    private const string Programs = "/opt/agentd", Sources = "/var/sources";
+    private const string Programs = "/opt/agentd", Sources = "/var/sources", Stage = "/root/stage";
 
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(120);
     private static readonly Dictionary<string, string> s_environment = new()
@@ -37,7 +37,7 @@ internal sealed class AgentHost : IAsyncDisposable
     public IReadOnlyList<JournalRecord> Records =>
         [.. File.ReadLines(Host.Root + Journal).Select(line => JsonSerializer.Deserialize(line.Split(' ', 3)[2], JournalJson.Default.JournalRecord)!)];
 
-    /// <summary>Boots a host, installs the agent, makes the store, and starts the agent.</summary>
+    /// <summary>Boots a host, makes the store, and installs the agent, which starts it.</summary>
     /// <param name="agent">agentd.yaml.</param>
     /// <param name="apps">apps.d: a file's text for each app; see <see cref="AppFile"/>.</param>
     public static async Task<AgentHost> UpAsync(string name, string agent, IReadOnlyDictionary<string, string> apps, CancellationToken cancellationToken)
@@ -46,10 +46,10 @@ internal sealed class AgentHost : IAsyncDisposable
         var host = new AgentHost(await TestHost.UpAsync(name, options, cancellationToken));
         try
         {
-            await host.InstallAsync(cancellationToken);
+            await host.StageAsync(cancellationToken);
             await host.Host.WriteAsync("/etc/agentd/agentd.yaml", agent, cancellationToken);
             foreach ((string app, string text) in apps) await host.Host.WriteAsync($"/etc/agentd/apps.d/{app}.yaml", text, cancellationToken);
-            await host.ShellAsync("agentctl store init && cp /root/root.json /etc/agentd/ && systemctl enable --now agentd", cancellationToken);
+            await host.ShellAsync($"{Stage}/usr/bin/agentctl store init && cp /root/root.json /etc/agentd/ && bash {Stage}/usr/share/agentd/install.sh --from {Stage}", cancellationToken);
             return host;
         }
         catch
@@ -163,15 +163,17 @@ internal sealed class AgentHost : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Host.DisposeAsync();
 
-    private async Task InstallAsync(CancellationToken cancellationToken)
+    // What install.sh --stage lays out, but for the two programs, which are those that were built with this test.
+    private async Task StageAsync(CancellationToken cancellationToken)
     {
         string repository = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(repository, "Agent.sln"))) repository = Path.GetDirectoryName(repository) ?? throw new InvalidOperationException("not run from a clone");
-        await Host.CopyInAsync(Path.Combine(repository, "packaging/root"), "/", cancellationToken);
+        await Host.CopyInAsync(Path.Combine(repository, "packaging/root"), Stage, cancellationToken);
+        await Host.CopyInAsync(Path.Combine(repository, "install.sh"), $"{Stage}/usr/share/agentd/install.sh", cancellationToken);
         await Host.CopyInAsync(Path.Combine(repository, "tests/samples/tiny"), $"{Sources}/tiny", cancellationToken);
         foreach (string program in new[] { "agentd", "agentctl" })
-            await Host.WriteAsync($"/usr/bin/{program}", $"#!/bin/sh\nexport DOTNET_TieredPGO=0\nexec {DotNet()} exec {Programs}/{program}.dll \"$@\"\n", cancellationToken);
-        await ShellAsync("chmod 755 /usr/bin/agentd /usr/bin/agentctl && systemd-sysusers agentd.conf && systemd-tmpfiles --create agentd.conf && systemctl daemon-reload", cancellationToken);
+            await Host.WriteAsync($"{Stage}/usr/bin/{program}", $"#!/bin/sh\nexport DOTNET_TieredPGO=0\nexec {DotNet()} exec {Programs}/{program}.dll \"$@\"\n", cancellationToken);
+        await ShellAsync($"chmod 755 {Stage}/usr/bin/*", cancellationToken);
     }
 
     // The shared framework lies in shared/NAME/VERSION beside the program that runs it.

@@ -1,11 +1,14 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using Agent.TestHosts;
 
 namespace Agent.SystemTests.Deployments;
 
 /// <summary>Ends the agent, or the whole host, at the moment when the journal has grown by a number of records.</summary>
-internal static class Interruption
+internal static partial class Interruption
 {
+    private const int PriorityOfThread = 0;
+
     /// <summary><c>kill -9</c> of agentd; systemd starts it again.</summary>
     public static Func<AgentHost, Action> Kill => host =>
     {
@@ -37,7 +40,6 @@ internal static class Interruption
         long start = File.Exists(journal) ? new FileInfo(journal).Length : 0;
         Action end = kind(host);
         Task<CommandResult> client = host.AgentctlAsync(command, cancellationToken);
-        // A thread that does nothing else: the next effect is a fraction of a millisecond away.
         bool ended = await Task.Factory.StartNew(() => EndAtRecord(journal, start, record, end, client, cancellationToken), cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         CommandResult result = await client;
         Assert.True(ended, $"the deployment ended before record {record}: {result.Output}{result.Errors}");
@@ -47,6 +49,8 @@ internal static class Interruption
     /// <param name="start">Length of the journal beforehand.</param>
     private static bool EndAtRecord(string journal, long start, int record, Action end, Task client, CancellationToken cancellationToken)
     {
+        // The next record may be a fraction of a millisecond away, and the machine busy. Ends with this thread.
+        SetPriority(PriorityOfThread, 0, -20);
         while (!File.Exists(journal))   // until the first record of all
             if (client.IsCompleted || cancellationToken.IsCancellationRequested) return false;
         using var file = new FileStream(journal, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
@@ -67,4 +71,8 @@ internal static class Interruption
         }
         return false;
     }
+
+    // setpriority(2): on Linux PRIO_PROCESS and 0 mean the calling thread.
+    [LibraryImport("libc", EntryPoint = "setpriority")]
+    private static partial int SetPriority(int which, uint who, int value);
 }
