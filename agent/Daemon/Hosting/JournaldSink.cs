@@ -73,8 +73,12 @@ internal sealed class JournaldSink(string socketPath) : ILogEventSink, IDisposab
         _ => "7",
     };
 
-    private static string Text(LogEventPropertyValue value) =>
-        value is ScalarValue scalar ? Convert.ToString(scalar.Value, CultureInfo.InvariantCulture) ?? "" : value.ToString();
+    private static string Text(LogEventPropertyValue value) => value switch
+    {
+        ScalarValue { Value: Enum word } => word.ToString().ToLowerInvariant(),   // journalctl STEP=gate: as everywhere that people read it
+        ScalarValue scalar => Convert.ToString(scalar.Value, CultureInfo.InvariantCulture) ?? "",
+        _ => value.ToString(),
+    };
 
     // Serilog.Extensions.Logging writes it as a structure of Id and Name.
     private static string? EventId(LogEvent logEvent) =>

@@ -56,6 +56,8 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
         try
         {
             await RunJobAsync("StopUnit", unit, "stop", cancellationToken);
+            // One whose file is gone would stay behind as failed, and the host as degraded, until somebody looks after it.
+            if ((await GetStateAsync(unit, cancellationToken)).LoadState == "not-found") await ResetFailedAsync(unit, cancellationToken);
         }
         catch (OperatorException e) when (e.InnerException is BusErrorException { Name: NoSuchUnit })
         {

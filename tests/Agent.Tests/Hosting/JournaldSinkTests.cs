@@ -1,7 +1,9 @@
 using System.Buffers.Binary;
 using System.Text;
 using Agent.Artifacts;
+using Agent.Daemon.Deployments;
 using Agent.Daemon.Hosting;
+using Agent.Daemon.State;
 using Microsoft.Extensions.Logging;
 using Serilog;
 using Serilog.Core;
@@ -45,6 +47,13 @@ public sealed partial class JournaldSinkTests : IDisposable
         Assert.Equal(("4", "agentd", "1207"), (fields["PRIORITY"], fields["SYSLOG_IDENTIFIER"], fields["EVENT_ID"]));
         Assert.Equal(("shop", "v1.2.0", "gate", "d-7"), (fields["APP"], fields["RELEASE"], fields["STEP"], fields["DEPLOYMENT"]));
         Assert.Equal("Agent.Daemon.Deployments", fields["CATEGORY"]);
+    }
+
+    [Fact]
+    public void Names_a_step_as_people_do()
+    {
+        logger.StepStarts(new AppName("shop"), "v1.2.0", Step.Gate, "d-7");
+        Assert.Equal("gate", Parse(journald.Receive())["STEP"]);
     }
 
     [Fact]

@@ -1,0 +1,24 @@
+namespace Agent.SystemTests.Deployments;
+
+/// <summary><c>kill -9</c> of agentd, after every other record.</summary>
+public sealed class KilledAgentTests : InterruptedTest
+{
+    private protected override Func<AgentHost, Action> End => Interruption.Kill;
+
+    private protected override int? ClientExit => 4;
+
+    // systemd starts it again after a second; until then the unit is activating.
+    private protected override Task ComeBackAsync(AgentHost host) => Task.CompletedTask;
+
+    [Fact]
+    public Task In_a_first_deploy() => FirstDeployAsync("kill-first", [1, 3, 5, 7, 9, 11, 13, 15]);
+
+    [Fact]
+    public Task In_an_upgrade() => UpgradeAsync("kill-upgrade", [2, 4, 6, 8, 10, 12, 14]);
+
+    [Fact]
+    public Task In_a_rollback() => RollbackAsync("kill-rollback", [1, 3, 5, 7, 9, 11, 13, 15]);
+
+    [Fact]
+    public Task While_it_goes_back_by_itself() => BadUpgradeAsync("kill-bad", [13, 15, 17, 19, 21]);
+}

@@ -1,0 +1,23 @@
+namespace Agent.SystemTests.Deployments;
+
+/// <summary>The host loses its power, after every other record; those between are <see cref="KilledAgentTests"/>'s.</summary>
+public sealed class PowerCutTests : InterruptedTest
+{
+    private protected override Func<AgentHost, Action> End => Interruption.PowerCut;
+
+    private protected override int? ClientExit => null;
+
+    private protected override Task ComeBackAsync(AgentHost host) => host.Host.BootAsync(Cancel);
+
+    [Fact]
+    public Task In_a_first_deploy() => FirstDeployAsync("cut-first", [4, 6, 8, 10, 12, 14]);
+
+    [Fact]
+    public Task In_an_upgrade() => UpgradeAsync("cut-upgrade", [1, 3, 5, 7, 9, 11, 13, 15]);
+
+    [Fact]
+    public Task In_a_rollback() => RollbackAsync("cut-rollback", [6, 8, 10, 12, 14, 16]);
+
+    [Fact]
+    public Task While_it_goes_back_by_itself() => BadUpgradeAsync("cut-bad", [14, 16, 18, 20]);
+}
