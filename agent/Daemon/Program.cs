@@ -8,7 +8,8 @@ try
 {
     if (CommandLineOptions.Parse(args) is not { } options) return 0;        // --help and --version have been answered
     ConfigurationFiles configuration = ConfigurationFiles.Load(options.ConfigurationDirectory, new Agent.Artifacts.Durable.Disk());
-    WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+    // Empty: the other builders read appsettings.json in the working directory and watch all below it, under systemd every directory of the host.
+    WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
     builder.AddAgentHosting();                                              // Hosting      logs, notify, watchdog, one instance
     builder.Services
         .AddConfiguration(configuration, options.ConfigurationDirectory)    // Configuration  what the operator wants

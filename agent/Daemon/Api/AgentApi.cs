@@ -21,7 +21,7 @@ internal static class AgentApi
         builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, HealthReflection.Descriptor));
         builder.Services.AddSingleton<ReflectionV1AlphaService>();   // what grpcurl and others still ask
         builder.Services.AddSingleton(services => new Callers(group, services.GetRequiredService<ILogger<Callers>>()));
-        builder.WebHost.ConfigureKestrel(kestrel =>
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.ListenOnAgentSocket(socket);
