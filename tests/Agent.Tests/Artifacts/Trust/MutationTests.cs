@@ -23,6 +23,8 @@ public class MutationTests
         path = good.Objects.Keys.Single(stored => stored.StartsWith(path, StringComparison.Ordinal) && (!path.EndsWith('/') || good.Objects[stored].AsSpan().SequenceEqual("two"u8)));
         byte[] original = good.Objects[path];
 
+        // Only where the second root itself is under test must each host come to it by the first.
+        byte[] pinned = path.EndsWith("root.json", StringComparison.Ordinal) ? world.Keys.Root : good.Objects["metadata/2.root.json"];
         int refused = 0;
         for (int i = 0; i < original.Length; i++)
         {
@@ -31,7 +33,10 @@ public class MutationTests
             world.Store.Objects[path] = changed;
             try
             {
-                Assert.Equal("two", await world.ReadAsync(TrustWorld.V2, new MemoryDisk()));
+                var disk = new MemoryDisk();
+                disk.Files["/trust/root.json"] = pinned;
+                using var host = new TrustClient(world.Store, disk, "/trust", world.Time);
+                Assert.Equal("two"u8.ToArray(), await host.ReadTargetAsync((await host.FindTargetAsync(TrustWorld.V2, default))!, 1000, default));
             }
             catch (OperatorException)
             {
