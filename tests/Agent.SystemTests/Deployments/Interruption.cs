@@ -50,7 +50,7 @@ internal static partial class Interruption
     private static bool EndAtRecord(string journal, long start, int record, Action end, Task client, CancellationToken cancellationToken)
     {
         // The next record may be a fraction of a millisecond away, and the machine busy. Ends with this thread.
-        SetPriority(PriorityOfThread, 0, -20);
+        _ = SetPriority(PriorityOfThread, 0, -20);
         while (!File.Exists(journal))   // until the first record of all
             if (client.IsCompleted || cancellationToken.IsCancellationRequested) return false;
         using var file = new FileStream(journal, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
