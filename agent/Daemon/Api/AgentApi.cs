@@ -24,6 +24,7 @@ internal static class AgentApi
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
+            kestrel.Limits.MinResponseDataRate = null;   // who follows logs in a paused terminal reads nothing for hours
             kestrel.ListenOnAgentSocket(socket);
         });
         builder.Services.AddOptions<SocketTransportOptions>().Configure<ILogger<AgentService>>((transport, logger) =>

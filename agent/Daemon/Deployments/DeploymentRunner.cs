@@ -52,7 +52,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
     private async Task DoAsync(Deployment deployment, Step step, DeploymentWork work, CancellationToken stopping)
     {
         using IDisposable? scope = Scope(deployment, step);
-        logger.StepStarts(deployment.App, deployment.To.Version, step, deployment.Id);
+        logger.StepStarts(deployment.App, deployment.To.Version, Name(step), deployment.Id);
         try
         {
             string? detail = await WithDeadlineAsync(
@@ -62,7 +62,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
-            logger.StepFailed(deployment.App, deployment.To.Version, step, deployment.Id, e.Message, e);
+            logger.StepFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, e.Message, e);
             bool blame = step is Step.Restart or Step.Gate && e is GateException or OperatorException { Code: ExitCode.RolledBack };   // not for a masked unit, or a bus that is away
             Evidence? seen = step == Step.Sweep ? null : await evidence.CollectAsync(steps.GenerationTo(deployment), (e as GateException)?.Verdict.Last ?? [], stopping);
             log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, Describe(e), (e as OperatorException)?.Remedy ?? "", blame, seen));
@@ -72,7 +72,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
     private async Task UndoAsync(Deployment deployment, Step step, DeploymentWork work, CancellationToken stopping)
     {
         using IDisposable? scope = Scope(deployment, step);
-        logger.UndoStarts(deployment.App, deployment.To.Version, step, deployment.Id);
+        logger.UndoStarts(deployment.App, deployment.To.Version, Name(step), deployment.Id);
         log.RecordIfPossible(new UndoStarted(Now, deployment.Id, step));
         try
         {
@@ -88,7 +88,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
-            logger.UndoFailed(deployment.App, deployment.To.Version, step, deployment.Id, e.Message, e);
+            logger.UndoFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, e.Message, e);
             log.RecordIfPossible(new UndoFailed(Now, deployment.Id, step, Describe(e)));
         }
     }

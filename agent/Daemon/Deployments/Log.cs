@@ -12,16 +12,16 @@ internal static partial class Log   // 1200-1299
         Scope(logger, app.Value, deployment, release, step.ToString().ToLowerInvariant());
 
     [LoggerMessage(1200, LogLevel.Information, "{App} {Release}: {Step} starts ({Deployment})")]
-    public static partial void StepStarts(this ILogger logger, AppName app, string release, Step step, string deployment);
+    public static partial void StepStarts(this ILogger logger, AppName app, string release, string step, string deployment);
 
     [LoggerMessage(1201, LogLevel.Warning, "{App} {Release}: {Step} failed ({Deployment}): {Cause}")]
-    public static partial void StepFailed(this ILogger logger, AppName app, string release, Step step, string deployment, string cause, Exception exception);
+    public static partial void StepFailed(this ILogger logger, AppName app, string release, string step, string deployment, string cause, Exception exception);
 
     [LoggerMessage(1202, LogLevel.Information, "{App} {Release}: going back over {Step} ({Deployment})")]
-    public static partial void UndoStarts(this ILogger logger, AppName app, string release, Step step, string deployment);
+    public static partial void UndoStarts(this ILogger logger, AppName app, string release, string step, string deployment);
 
     [LoggerMessage(1203, LogLevel.Error, "{App} {Release}: going back over {Step} failed ({Deployment}): {Cause}")]
-    public static partial void UndoFailed(this ILogger logger, AppName app, string release, Step step, string deployment, string cause, Exception exception);
+    public static partial void UndoFailed(this ILogger logger, AppName app, string release, string step, string deployment, string cause, Exception exception);
 
     [LoggerMessage(1204, LogLevel.Information, "{App} {Release} is live ({Deployment})")]
     public static partial void Live(this ILogger logger, AppName app, string release, string deployment);
