@@ -57,18 +57,22 @@ internal sealed class Publisher(IStoreWriter store, TrustRepository repository, 
         Manifest manifest = Describe(tree, app, version, known, pack);
         byte[] stored = ManifestFormat.Serialize(manifest);
         TargetInfo listed = await repository.PutTargetAsync(target, stored, Summary(manifest), cancellationToken);
+        PublishResult? quicker = null;
         await repository.PublishAsync(
             TrustRepository.ReleaseRole(app),
-            (there, _) => there.TryGetValue(target, out TargetInfo? quicker) && quicker.Sha256 != listed.Sha256
-                ? throw Taken(app, version, "another publisher was quicker")
-                : Task.FromResult<IReadOnlyList<TargetInfo>>([listed]),
+            async (there, token) =>
+            {
+                if (!there.TryGetValue(target, out TargetInfo? other)) return [listed];
+                quicker = await AlreadyThereAsync(other, tree, app, version, token);
+                return [];
+            },
             cancellationToken);
-        return new PublishResult(version, listed.Sha256, manifest.Files.Count, manifest.TotalSize, stored.Length + (pack?.Reference.Size ?? 0), AlreadyThere: false);
+        return quicker ?? new PublishResult(version, listed.Sha256, manifest.Files.Count, manifest.TotalSize, stored.Length + (pack?.Reference.Size ?? 0), AlreadyThere: false);
     }
 
     /// <summary>Points a channel at a published release; a lower version than before is the operator's signed way back.</summary>
-    /// <param name="minimum">From now on no host takes a lower version from this channel; null: the bound stays as it is.</param>
-    /// <exception cref="OperatorException">The release is not published (<see cref="ExitCode.Usage"/>), or lies below the channel's bound (<see cref="ExitCode.Refused"/>).</exception>
+    /// <param name="minimum">From now on no host takes a lower version from this channel, so the bound only rises; null: it stays as it is.</param>
+    /// <exception cref="OperatorException">The release is not published (<see cref="ExitCode.Usage"/>), or it lies below the channel's bound, or the bound below the present one (<see cref="ExitCode.Refused"/>).</exception>
     public async Task<PromoteResult> PromoteAsync(AppName app, ReleaseVersion version, string channel, ReleaseVersion? minimum, CancellationToken cancellationToken)
     {
         string path = StorePath.ChannelTarget(app, ChannelTarget.CheckedName(channel));
@@ -80,9 +84,12 @@ internal sealed class Publisher(IStoreWriter store, TrustRepository repository, 
                 TargetInfo release = await repository.Client.FindTargetAsync(StorePath.ReleaseTarget(app, version), token) ?? throw new OperatorException(
                     ExitCode.Usage, $"{app} {version} is not published in {store.Description}", $"publish it first, or choose one that 'agentctl store list --app {app}' shows");
                 ChannelTarget? now = there.TryGetValue(path, out TargetInfo? info) ? await ReadChannelAsync(info, token) : null;
+                // Hosts remember the highest bound that they saw.
+                if (minimum is not null && now?.MinimumRelease is { } present && minimum < present)
+                    throw new OperatorException(ExitCode.Refused, $"the bound of channel {channel} of {app} is {present}, and it only rises", "promote to another channel what lies below it");
                 ReleaseVersion? bound = minimum ?? now?.MinimumRelease;
                 if (bound is not null && version < bound)
-                    throw new OperatorException(ExitCode.Refused, $"channel {channel} of {app} takes no version below {bound}", "promote a higher version, or lower the bound with --min-release");
+                    throw new OperatorException(ExitCode.Refused, $"channel {channel} of {app} takes no version below {bound}", $"promote {bound} or later, or promote to another channel");
                 bool same = now?.Release == version && now.Manifest == release.Sha256 && now.MinimumRelease == bound;
                 var next = new ChannelTarget(version, release.Sha256, same ? now!.Sequence : (now?.Sequence ?? 0) + 1, bound);
                 result = new PromoteResult(now?.Release, version, next.Sequence, same);
@@ -102,7 +109,9 @@ internal sealed class Publisher(IStoreWriter store, TrustRepository repository, 
             var channels = new List<ListedChannel>();
             foreach (TargetInfo target in await repository.Client.ListTargetsAsync(StorePath.ChannelPrefix(name), cancellationToken))
                 channels.Add(new ListedChannel(NameIn(target, StorePath.ChannelPrefix(name)), await ReadChannelAsync(target, cancellationToken)));
-            listing.Add(new ListedApp(name, [.. (await ReleasesAsync(name, cancellationToken)).OrderByDescending(r => r.Version).Select(r => Listed(r.Version, r.Target))], channels));
+            ListedRelease[] releases = [.. (await ReleasesAsync(name, cancellationToken)).OrderByDescending(r => r.Version).Select(r => Listed(r.Version, r.Target))];
+            // An app is added before its first release: that publish may have been interrupted.
+            if (releases.Length > 0 || channels.Count > 0) listing.Add(new ListedApp(name, releases, channels));
         }
         if (app is not null && listing.Count == 0)
             throw new OperatorException(ExitCode.Usage, $"{store.Description} has no app '{app}'", "list what it has: agentctl store list");
@@ -120,10 +129,13 @@ internal sealed class Publisher(IStoreWriter store, TrustRepository repository, 
     private static OperatorException Taken(AppName app, ReleaseVersion version, string difference) =>
         new(ExitCode.Refused, $"{app} {version} is already published with other content ({difference})", "publish under a new version: a version never changes its content");
 
+    // Both are sorted by path.
     private static string FirstDifference(Manifest there, Manifest here)
     {
-        ManifestEntry? changed = here.Files.FirstOrDefault(entry => there.Files.All(other => Content(other) != Content(entry)));
-        return changed is not null ? $"{ReleasePath.Show(changed.Path)} differs" : $"{ReleasePath.Show(there.Files.First(entry => here.Files.All(other => other.Path != entry.Path)).Path)} is missing";
+        int same = there.Files.Zip(here.Files).TakeWhile(pair => Content(pair.First) == Content(pair.Second)).Count();
+        (ManifestEntry? old, ManifestEntry? now) = (there.Files.ElementAtOrDefault(same), here.Files.ElementAtOrDefault(same));
+        int order = old is null ? 1 : now is null ? -1 : string.CompareOrdinal(old.Path, now.Path);
+        return order == 0 ? $"{ReleasePath.Show(now!.Path)} differs" : order < 0 ? $"{ReleasePath.Show(old!.Path)} is missing" : $"{ReleasePath.Show(now!.Path)} is new";
     }
 
     private static ManifestEntry Content(ManifestEntry entry) => entry is ManifestFile file ? file with { Place = null } : entry;

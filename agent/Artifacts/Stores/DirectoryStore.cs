@@ -120,12 +120,13 @@ internal sealed class DirectoryStore(string root, IDisk disk, TimeProvider time)
     {
         Writing(() => disk.MakeDirectories(root));
         long start = time.GetTimestamp();
+        string file = Resolve(LockFile);
         while (true)
         {
             try
             {
                 // FileShare.None is flock(2): the kernel lets go of it when this process ends, however it ends.
-                return new FileStream(Path.Combine(root, LockFile), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
             catch (IOException e) when (time.GetElapsedTime(start) >= LockWait)
             {

@@ -40,7 +40,10 @@ internal sealed class ChannelMemory(IDisk disk, string path)
         if (!disk.Exists(path)) return new(StringComparer.Ordinal);
         try
         {
-            return JsonSerializer.Deserialize(disk.ReadAll(path), ChannelMemoryJson.Default.DictionaryStringChannelSeen) ?? throw new JsonException("it is null");
+            Dictionary<string, ChannelSeen> all = JsonSerializer.Deserialize(disk.ReadAll(path), ChannelMemoryJson.Default.DictionaryStringChannelSeen) ?? throw new JsonException("it is null");
+            // The reader of JSON puts null where the types have none.
+            bool whole = all.Values.All(seen => seen is { Manifest: not null } && (seen.MinimumRelease is null || ReleaseVersion.TryParse(seen.MinimumRelease, out _)));
+            return whole ? all : throw new JsonException("an entry in it is not whole");
         }
         catch (JsonException e)
         {

@@ -102,6 +102,26 @@ public sealed class DirectoryStoreTests : IDisposable
     }
 
     [Theory]
+    [InlineData("link")]
+    [InlineData("directory")]
+    public async Task Takes_no_lock_that_is_not_a_file(string kind)
+    {
+        scratch.MakeDirectory("store");
+        if (kind == "link") File.CreateSymbolicLink(scratch["store/.lock"], scratch["made"]);
+        else scratch.MakeDirectory("store/.lock");
+        Assert.Contains(".lock", (await Assert.ThrowsAsync<OperatorException>(() => PutAsync("a", "x"))).Message);
+        Assert.False(File.Exists(scratch["made"]));
+    }
+
+    [Fact]
+    public async Task An_object_that_cannot_be_read_is_not_replaced()
+    {
+        scratch.MakeDirectory("store/metadata/timestamp.json");
+        var failure = await Assert.ThrowsAsync<OperatorException>(() => store.ReplaceAsync("metadata/timestamp.json", "1"u8.ToArray(), null, CancellationToken.None));
+        Assert.Equal(ExitCode.Unreachable, failure.Code);
+    }
+
+    [Theory]
     [InlineData("../secret")]
     [InlineData("/etc/passwd")]
     [InlineData("a/./b")]
