@@ -108,7 +108,7 @@ internal sealed class Publisher(IStoreWriter store, TrustRepository repository, 
         {
             var channels = new List<ListedChannel>();
             foreach (TargetInfo target in await repository.Client.ListTargetsAsync(StorePath.ChannelPrefix(name), cancellationToken))
-                channels.Add(new ListedChannel(NameIn(target, StorePath.ChannelPrefix(name)), await ReadChannelAsync(target, cancellationToken)));
+                if (NameIn(target, StorePath.ChannelPrefix(name)) is { } channel) channels.Add(new ListedChannel(channel, await ReadChannelAsync(target, cancellationToken)));
             ListedRelease[] releases = [.. (await ReleasesAsync(name, cancellationToken)).OrderByDescending(r => r.Version).Select(r => Listed(r.Version, r.Target))];
             // An app is added before its first release: that publish may have been interrupted.
             if (releases.Length > 0 || channels.Count > 0) listing.Add(new ListedApp(name, releases, channels));
@@ -209,11 +209,13 @@ internal sealed class Publisher(IStoreWriter store, TrustRepository repository, 
     {
         var releases = new List<(ReleaseVersion, TargetInfo)>();
         foreach (TargetInfo target in await repository.Client.ListTargetsAsync(StorePath.ReleasePrefix(app), cancellationToken))
-            if (ReleaseVersion.TryParse(NameIn(target, StorePath.ReleasePrefix(app)), out ReleaseVersion? version)) releases.Add((version, target));
+            if (NameIn(target, StorePath.ReleasePrefix(app)) is { } name && ReleaseVersion.TryParse(name, out ReleaseVersion? version)) releases.Add((version, target));
         return releases;
     }
 
-    private static string NameIn(TargetInfo target, string prefix) => target.Path[prefix.Length..^".json".Length];
+    /// <returns>Null for a target that is none of ours.</returns>
+    private static string? NameIn(TargetInfo target, string prefix) =>
+        target.Path.Length > prefix.Length && target.Path.EndsWith(".json", StringComparison.Ordinal) ? target.Path[prefix.Length..^".json".Length] : null;
 
     private sealed class Packed(Action<long> take) : IProgress<long>
     {

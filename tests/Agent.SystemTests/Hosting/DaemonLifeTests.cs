@@ -66,7 +66,7 @@ public sealed class DaemonLifeTests(DaemonLifeTests.OneHost shared) : AgentTest,
         AgentHost host = await shared.GetAsync(Cancel);
         await host.ShellAsync("journalctl --sync", Cancel);
         string gate = await host.ShellAsync("journalctl --quiet --output=cat SYSLOG_IDENTIFIER=agentd APP=shop STEP=gate DEPLOYMENT=shop-1", Cancel);
-        Assert.Contains("shop v1.0.0: Gate starts (shop-1)", gate, StringComparison.Ordinal);
+        Assert.Contains("shop v1.0.0: gate starts (shop-1)", gate, StringComparison.Ordinal);
         string live = await host.ShellAsync("journalctl --quiet --output=cat SYSLOG_IDENTIFIER=agentd RELEASE=v1.0.0 EVENT_ID=1204", Cancel);
         Assert.Contains("shop v1.0.0 is live (shop-1)", live, StringComparison.Ordinal);
     }

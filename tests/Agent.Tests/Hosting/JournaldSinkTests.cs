@@ -50,13 +50,6 @@ public sealed partial class JournaldSinkTests : IDisposable
     }
 
     [Fact]
-    public void Names_a_step_as_people_do()
-    {
-        logger.StepStarts(new AppName("shop"), "v1.2.0", Step.Gate, "d-7");
-        Assert.Equal("gate", Parse(journald.Receive())["STEP"]);
-    }
-
-    [Fact]
     public void Writes_values_without_quotes()
     {
         Failed(logger, new AppName("shop"), "v1.2.0", "gate", "d-7");

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace Agent.Tests.Artifacts.Stores;
 
@@ -47,6 +48,7 @@ internal sealed class StaticServer : IAsyncDisposable
     public static async Task<StaticServer> StartAsync(string directory)
     {
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
         builder.WebHost.UseKestrel(options => options.Listen(IPAddress.Loopback, 0));
         WebApplication app = builder.Build();
         var server = new StaticServer(app);
