@@ -75,7 +75,6 @@ internal sealed class JournaldSink(string socketPath) : ILogEventSink, IDisposab
 
     private static string Text(LogEventPropertyValue value) => value switch
     {
-        ScalarValue { Value: Enum word } => word.ToString().ToLowerInvariant(),   // journalctl STEP=gate: as everywhere that people read it
         ScalarValue scalar => Convert.ToString(scalar.Value, CultureInfo.InvariantCulture) ?? "",
         _ => value.ToString(),
     };
