@@ -29,10 +29,6 @@ internal sealed class TrustRepository(IStoreWriter store, KeyFile keys, IDisk di
 
     public static string ChannelRole(AppName app) => $"{app}-channels";
 
-    public static string ReleasePath(AppName app, ReleaseVersion version) => $"{app}/releases/{version}.json";
-
-    public static string ChannelPath(AppName app, string channel) => $"{app}/channels/{channel}.json";
-
     /// <summary>Makes the store: root, empty targets, snapshot, and last the timestamp. May be run again with the same keys after an interruption.</summary>
     /// <returns>Warnings for the operator.</returns>
     /// <exception cref="OperatorException"><see cref="ExitCode.Refused"/>: there is a store already, or one was begun with other keys.</exception>
