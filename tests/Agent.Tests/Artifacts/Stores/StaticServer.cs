@@ -116,8 +116,9 @@ internal sealed class StaticServer : IAsyncDisposable
             Cuts--;
             to = from + CutAfter!.Value;
         }
-        await context.Response.Body.WriteAsync(bytes.AsMemory(from, to - from));
+        // Before they go out: the client may be done before this goes on.
         Interlocked.Add(ref sent, to - from);
+        await context.Response.Body.WriteAsync(bytes.AsMemory(from, to - from));
         if (!cut) return;
         await context.Response.Body.FlushAsync();
         // What was flushed shall arrive before the reset.
