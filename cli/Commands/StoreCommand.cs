@@ -53,7 +53,11 @@ internal static class StoreCommand
         var disk = new Disk();
         bool fresh = disk.Kind(keyFile) == EntryKind.Missing;
         KeyFile keys = fresh ? KeyFile.Generate(RoleLives.Default, call.Time) : KeyFile.Read(keyFile);
-        if (fresh) keys.Write(disk, keyFile);
+        if (fresh)
+        {
+            disk.MakeDirectories(Path.GetDirectoryName(keyFile)!, DurableOperations.Mode700);
+            keys.Write(disk, keyFile);
+        }
         string location = store.StoreOf(call.Parsed);
         using TrustRepository repository = store.Open(call, keys);
         if (disk.Kind(Path.GetFullPath(location)) == EntryKind.Missing) disk.MakeDirectories(Path.GetFullPath(location));   // to write, a store is a directory: Open has refused all else
