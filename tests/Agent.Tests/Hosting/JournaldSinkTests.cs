@@ -53,7 +53,8 @@ public sealed partial class JournaldSinkTests : IDisposable
     public void Names_a_step_as_people_do()
     {
         logger.StepStarts(new AppName("shop"), "v1.2.0", Step.Gate, "d-7");
-        Assert.Equal("gate", Parse(journald.Receive())["STEP"]);
+        Dictionary<string, string> fields = Parse(journald.Receive());
+        Assert.Equal(("gate", "shop v1.2.0: Gate starts (d-7)"), (fields["STEP"], fields["MESSAGE"]));
     }
 
     [Fact]
