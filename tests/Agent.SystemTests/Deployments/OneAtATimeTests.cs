@@ -26,6 +26,9 @@ public sealed class OneAtATimeTests : AgentTest
         CommandResult poll = await host.AgentctlAsync(["poll"], Cancel);
         Assert.Equal(0, poll.Exit);
         Assert.Contains("deployment shop-3 of v1.2.0 is under way", poll.Output, StringComparison.Ordinal);
+        CommandResult rollback = await host.AgentctlAsync(["rollback"], Cancel);
+        Assert.Equal(5, rollback.Exit);
+        Assert.Contains("shop-3 to v1.2.0 is at gate", rollback.Errors, StringComparison.Ordinal);
         Assert.Equal(0, (await first).Exit);
         await host.AssertAgreesAsync("shop", ["v1.1.0", "v1.2.0"], "afterwards", Cancel);
     }
@@ -36,9 +39,6 @@ public sealed class OneAtATimeTests : AgentTest
         CommandResult second = await host.AgentctlAsync(["deploy", "v1.2.0"], Cancel);
         Assert.Equal(5, second.Exit);
         Assert.Contains($"{first} is at gate", second.Errors, StringComparison.Ordinal);
-        CommandResult rollback = await host.AgentctlAsync(["rollback"], Cancel);
-        Assert.Equal(5, rollback.Exit);
-        Assert.Contains(first, rollback.Errors, StringComparison.Ordinal);
     }
 
     private static Task AtGateAsync(AgentHost host, Task<CommandResult>? deploy) => EventuallyAsync("a deployment is at its gate", TimeSpan.FromSeconds(60), async () =>
