@@ -119,7 +119,7 @@ internal sealed class AgentHost : IAsyncDisposable
 
     /// <summary>
     /// Waits until nothing is under way, then checks that all that can be asked tells the same: the journal, <c>status</c>, the <c>current</c> link,
-    /// the unit, the process that answers; and that nothing half-made lies about.
+    /// the unit, the process that answers; and that nothing half-made lies about. A download that was interrupted may stay, for the next one to go on with.
     /// </summary>
     /// <param name="allowed">The versions that may be the outcome; null: nothing is deployed.</param>
     /// <returns>The version.</returns>
@@ -146,7 +146,7 @@ internal sealed class AgentHost : IAsyncDisposable
             echo "answers $(curl --silent --max-time 3 http://127.0.0.1:{port}/ || true)"
             echo "releases" $(ls /srv/{app}/releases 2>/dev/null | LC_ALL=C sort)
             echo "generations" $(ls /var/lib/agentd/generations/{app} 2>/dev/null | LC_ALL=C sort)
-            echo "left" $(find /srv /etc/systemd/system /var/lib/agentd -name '.staging-*' -o -name '*.agentd-tmp')
+            echo "left" $(find /srv /etc/systemd/system /var/lib/agentd -path /var/lib/agentd/downloads -prune -o '(' -name '.staging-*' -o -name '*.agentd-tmp' ')' -print)
             """, cancellationToken);
         ProvedRelease[] kept = [.. journal.Proved.Where(p => Retention.Reasons(journal, Keep).ContainsKey(p.Release.Digest))];
         string[] releases = [.. kept.Select(p => p.Release.Version).Order(StringComparer.Ordinal)];

@@ -16,7 +16,7 @@ internal static class AgentLogging
         if (IsUnderJournald(Environment.GetEnvironmentVariable("JOURNAL_STREAM"), new FileInfo("/proc/self/fd/2").LinkTarget))
             configuration.WriteTo.Sink(new JournaldSink(JournaldSink.SocketPath));
         else
-            configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss} {Level:u3} {Message:lj}{NewLine}{Exception}",
+            configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss} {Level:u3} {Message:l}{NewLine}{Exception}",
                 formatProvider: CultureInfo.InvariantCulture);
         return logging.ClearProviders().AddSerilog(configuration.CreateLogger(), dispose: true);
     }

@@ -24,8 +24,8 @@ internal sealed class JournaldSink(string socketPath) : ILogEventSink, IDisposab
         ("App", "APP"), ("Deployment", "DEPLOYMENT"), ("Release", "RELEASE"), ("Step", "STEP"), ("SourceContext", "CATEGORY"),
     ];
 
-    // Texts as they are, without the quotes that Serilog puts around them by itself.
-    private static readonly MessageTemplateTextFormatter Message = new("{Message:lj}", CultureInfo.InvariantCulture);
+    // Texts and words as they are, without the quotes that Serilog (l) and JSON (j) put around them.
+    private static readonly MessageTemplateTextFormatter Message = new("{Message:l}", CultureInfo.InvariantCulture);
 
     private readonly Socket socket = new(AddressFamily.Unix, SocketType.Dgram, ProtocolType.Unspecified) { Blocking = false };
     private readonly UnixDomainSocketEndPoint journald = new(socketPath);

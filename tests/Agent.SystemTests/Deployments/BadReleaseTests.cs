@@ -54,7 +54,7 @@ public sealed class BadReleaseTests(BadReleaseTests.OneHost shared) : AgentTest,
         CommandResult deploy = await host.AgentctlAsync(["deploy", "v1.0.0", "--app", "other"], Cancel);
         Assert.Equal(1, deploy.Exit);
         await host.AssertAgreesAsync("other", [null], "after the bad one", Cancel, 8081);
-        Assert.Equal("", await host.ShellAsync("pgrep --full /srv/other/ || true", Cancel));
+        Assert.Equal("", await host.ShellAsync("pgrep --full '^[^ ]+ /srv/other/' || true", Cancel));
         Quarantine quarantine = Assert.Single(host.State("other").Quarantined.Values);
         Assert.Equal("v1.0.0", quarantine.Release.Version);
 

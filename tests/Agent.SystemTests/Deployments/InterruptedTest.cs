@@ -36,7 +36,7 @@ public abstract class InterruptedTest : AgentTest
             string? version = await host.AssertAgreesAsync(app, [null, Old], where, Cancel, 8000 + record);
             CountInterrupted(host, app, client, where);
             if (version is null) await host.DeployAsync(Old, Cancel, app);
-            await host.AssertAgreesAsync(app, [Old], $"{where}, the next deployment", Cancel, 8000 + record);
+            await AssertNextWorkedAsync(host, app, Old, where, 8000 + record);
         }
         AssertMostInterrupted(records.Count);
     }
@@ -57,7 +57,7 @@ public abstract class InterruptedTest : AgentTest
             current = version == next ? $"v1.{record}.1" : next;
             if (current != next) await host.PublishAsync(current, "ok", Cancel);
             await host.DeployAsync(current, Cancel);
-            await host.AssertAgreesAsync("shop", [current], $"{where}, the next deployment", Cancel);
+            await AssertNextWorkedAsync(host, "shop", current, where);
         }
         AssertMostInterrupted(records.Count);
     }
@@ -78,7 +78,7 @@ public abstract class InterruptedTest : AgentTest
             CountInterrupted(host, "shop", client, where);
             await host.DeployAsync(other, Cancel);
             (current, other) = (other, current);
-            await host.AssertAgreesAsync("shop", [current], $"{where}, the next deployment", Cancel);
+            await AssertNextWorkedAsync(host, "shop", current, where);
         }
         AssertMostInterrupted(records.Count);
     }
@@ -100,7 +100,7 @@ public abstract class InterruptedTest : AgentTest
             current = $"v1.{record}.1";
             await host.PublishAsync(current, "ok", Cancel);
             await host.DeployAsync(current, Cancel);
-            await host.AssertAgreesAsync("shop", [current], $"{where}, the next deployment", Cancel);
+            await AssertNextWorkedAsync(host, "shop", current, where);
         }
         AssertMostInterrupted(records.Count);
     }
@@ -112,6 +112,12 @@ public abstract class InterruptedTest : AgentTest
         await ComeBackAsync(host);
         await EventuallyAsync($"{where}: the agent is back", s_back, async () => await LifeAsync(host) is var now && now != before && now.EndsWith(" active", StringComparison.Ordinal));
         return client;
+    }
+
+    private static async Task AssertNextWorkedAsync(AgentHost host, string app, string version, string where, int port = 8080)
+    {
+        await host.AssertAgreesAsync(app, [version], $"{where}, the next deployment", Cancel, port);
+        Assert.False(Directory.Exists($"{host.Host.Root}/var/lib/agentd/downloads/{app}"), $"{where}: downloads are left after the next deployment");
     }
 
     private void CountInterrupted(AgentHost host, string app, CommandResult client, string where)

@@ -12,35 +12,39 @@ public sealed class OneAtATimeTests : AgentTest
         foreach (string version in new[] { "v1.0.0", "v1.1.0", "v1.2.0" }) await host.PublishAsync(version, "ok", Cancel);
 
         Task<CommandResult> first = host.AgentctlAsync(["deploy", "v1.0.0"], Cancel);
-        await AssertSecondIsRefusedAsync(host, "shop-1 to v1.0.0");
+        await AssertSecondIsRefusedAsync(host, "shop-1 to v1.0.0", first);
         Assert.Equal(0, (await first).Exit);
 
         // The first one by tracking.
         await host.PromoteAsync("v1.1.0", Cancel);
-        await AssertSecondIsRefusedAsync(host, "shop-2 to v1.1.0");
+        await AssertSecondIsRefusedAsync(host, "shop-2 to v1.1.0", null);
         await EventuallyAsync("v1.1.0 is live", TimeSpan.FromSeconds(60), () => Task.FromResult(host.State("shop").Running is null));
 
         // Tracking is the second one: it waits for its turn.
         first = host.AgentctlAsync(["deploy", "v1.2.0"], Cancel);
-        await AtGateAsync(host);
+        await AtGateAsync(host, first);
         CommandResult poll = await host.AgentctlAsync(["poll"], Cancel);
         Assert.Equal(0, poll.Exit);
         Assert.Contains("deployment shop-3 of v1.2.0 is under way", poll.Output, StringComparison.Ordinal);
+        CommandResult rollback = await host.AgentctlAsync(["rollback"], Cancel);
+        Assert.Equal(5, rollback.Exit);
+        Assert.Contains("shop-3 to v1.2.0 is at gate", rollback.Errors, StringComparison.Ordinal);
         Assert.Equal(0, (await first).Exit);
         await host.AssertAgreesAsync("shop", ["v1.1.0", "v1.2.0"], "afterwards", Cancel);
     }
 
-    private static async Task AssertSecondIsRefusedAsync(AgentHost host, string first)
+    private static async Task AssertSecondIsRefusedAsync(AgentHost host, string first, Task<CommandResult>? deploy)
     {
-        await AtGateAsync(host);
+        await AtGateAsync(host, deploy);
         CommandResult second = await host.AgentctlAsync(["deploy", "v1.2.0"], Cancel);
         Assert.Equal(5, second.Exit);
         Assert.Contains($"{first} is at gate", second.Errors, StringComparison.Ordinal);
-        CommandResult rollback = await host.AgentctlAsync(["rollback"], Cancel);
-        Assert.Equal(5, rollback.Exit);
-        Assert.Contains(first, rollback.Errors, StringComparison.Ordinal);
     }
 
-    private static Task AtGateAsync(AgentHost host) => EventuallyAsync("a deployment is at its gate", TimeSpan.FromSeconds(60), async () =>
-        (await host.StatusAsync("shop", Cancel)).GetProperty("running") is { ValueKind: JsonValueKind.Object } running && running.GetProperty("step").GetString() == "gate");
+    private static Task AtGateAsync(AgentHost host, Task<CommandResult>? deploy) => EventuallyAsync("a deployment is at its gate", TimeSpan.FromSeconds(60), async () =>
+    {
+        if (deploy is { IsCompleted: true }) Assert.Fail($"it ended before: {await deploy}");
+        JsonElement running = (await host.StatusAsync("shop", Cancel)).GetProperty("running");
+        return running.ValueKind == JsonValueKind.Object && running.GetProperty("step").GetString() == "gate";
+    });
 }
