@@ -7,7 +7,11 @@ public sealed class PowerCutTests : InterruptedTest
 
     private protected override int? ClientExit => null;
 
-    private protected override Task ComeBackAsync(AgentHost host) => host.Host.BootAsync(Cancel);
+    private protected override async Task ComeBackAsync(AgentHost host)
+    {
+        await WaitUntilAsync("PID 1 has ended", () => Task.FromResult(!host.Host.IsRunning));
+        await host.Host.BootAsync(Cancel);
+    }
 
     [Fact]
     public Task In_a_first_deploy() => FirstDeployAsync("cut-first", [4, 6, 8, 10, 12, 14]);
