@@ -30,7 +30,10 @@ public sealed class OneAtATimeTests : AgentTest
         Assert.Equal(5, rollback.Exit);
         Assert.Contains("shop-3 to v1.2.0 is at gate", rollback.Errors, StringComparison.Ordinal);
         Assert.Equal(0, (await first).Exit);
-        await host.AssertAgreesAsync("shop", ["v1.1.0", "v1.2.0"], "afterwards", Cancel);
+
+        // The channel still points at v1.1.0, and the host follows it again.
+        await EventuallyAsync("v1.1.0 is live again", TimeSpan.FromSeconds(60), () => Task.FromResult(host.State("shop") is { Running: null, Current.Version: "v1.1.0" }));
+        await host.AssertAgreesAsync("shop", ["v1.1.0"], "afterwards", Cancel);
     }
 
     private static async Task AssertSecondIsRefusedAsync(AgentHost host, string first, Task<CommandResult>? deploy)
