@@ -26,8 +26,18 @@ internal sealed class StatusReporter(Notify notify, DeploymentEngine engine, ICo
     {
         if (!notify.IsEnabled) return;
         using var timer = new PeriodicTimer(Interval, time);
-        while (await timer.WaitForNextTickAsync(stoppingToken)) notify.Status(Line());
+        int ended = Ended();
+        while (await timer.WaitForNextTickAsync(stoppingToken))
+        {
+            notify.Status(Line());
+            if (ended == Ended()) continue;
+            ended = Ended();
+            // A deployment is the one time when much is held; the hours after it need little (docs/reference/figures.md).
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        }
     }
+
+    private int Ended() => configuration.Apps.Sum(app => engine.State(app.Name).Deployments.Count(deployment => deployment.Outcome is not null));
 
     private static string Describe(AppState state)
     {
