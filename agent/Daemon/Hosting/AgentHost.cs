@@ -1,7 +1,7 @@
-using System.Reflection;
 using System.Runtime.InteropServices;
 using Agent.Artifacts;
 using Agent.Artifacts.Durable;
+using Agent.Daemon.Api;
 using Agent.Daemon.Deployments;
 using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
 
@@ -63,7 +63,7 @@ internal static class AgentHost
             await app.StartAsync();                                                                 // 3
             string line = status();
             notify.Ready(line);                                                                     // 4
-            logger.Ready(Version, (long)time.GetElapsedTime(began).TotalMilliseconds, line);
+            logger.Ready(AgentApi.Version, (long)time.GetElapsedTime(began).TotalMilliseconds, line);
             await StoppingAsync(app.Lifetime);                                                      // 5
             notify.Stopping();                                                                      // 6
             logger.Stopping();
@@ -84,9 +84,6 @@ internal static class AgentHost
         Console.Error.WriteLine($"agentd: {error.Message}\nfix: {error.Remedy}");
         return (int)error.Code;
     }
-
-    private static string Version { get; } =
-        typeof(AgentHost).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
     /// <returns>False: it was told to stop meanwhile.</returns>
     private static async Task<bool> RecoverAsync(Func<CancellationToken, Task> recover, Notify notify, TimeProvider time, ILogger logger)
