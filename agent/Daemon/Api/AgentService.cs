@@ -54,7 +54,7 @@ internal sealed class AgentService(
             Steps = { EventMessages.Steps(deployment) },
             Quarantined = engine.State(deployment.App).Quarantined.Values.Any(quarantine => quarantine.Release.Digest == deployment.To.Digest),
         };
-        if (deployment.Evidence is { } evidence) response.Evidence = Messages.Of(evidence, deployment);
+        if (engine.EvidenceOf(deployment) is { } evidence) response.Evidence = Messages.Of(evidence, deployment);
         return Task.FromResult(response);
     });
 
@@ -151,7 +151,7 @@ internal sealed class AgentService(
         };
         if (state.Running is { } running) status.Running = Messages.Of(running);
         if (state.Deployments.LastOrDefault(deployment => deployment.Outcome is not null) is { } last) status.Last = Messages.Of(last);
-        if (state.Attention is { } failed) status.Attention = $"deployment {failed.Id} of {failed.To.Version} failed and could not be undone: {failed.Cause} (agentctl why {failed.Id})";
+        if (state.Attention is { } failed) status.Attention = $"deployment {failed.Deployment} of {failed.Version} failed and could not be undone: {failed.Cause} (agentctl why {failed.Deployment})";
         foreach (UnitSource unit in engine.Running(app.Name)?.Units ?? [])
             status.Units.Add(await UnitAsync(unit.Name, cancellationToken));
         return status;

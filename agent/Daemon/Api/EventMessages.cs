@@ -19,7 +19,7 @@ internal sealed class EventMessages(Func<string, Deployment> find)
             Deployment = progress.Deployment,
             Progress = new V1.ProgressEvent { Step = Messages.Word(progress.Step), Message = progress.Message, Done = progress.Done, Total = progress.Total },
         },
-        DeploymentEvent.Recorded { Record: var record } => Of(record),
+        DeploymentEvent.Recorded { Record: JournalRecord.OfDeployment record } => Of(record),
         _ => null,
     };
 
@@ -28,7 +28,7 @@ internal sealed class EventMessages(Func<string, Deployment> find)
     {
         var events = new EventMessages(_ => deployment);
         V1.StepEvent? open = null;
-        foreach (JournalRecord record in deployment.Records)
+        foreach (JournalRecord.OfDeployment record in deployment.Records)
         {
             if (events.Step(record) is not { } step) continue;
             bool begins = step.Phase is V1.StepEvent.Types.Phase.Started or V1.StepEvent.Types.Phase.UndoStarted;
@@ -39,7 +39,7 @@ internal sealed class EventMessages(Func<string, Deployment> find)
         if (open is not null) yield return open;
     }
 
-    private V1.DeploymentEvent? Of(JournalRecord record)
+    private V1.DeploymentEvent? Of(JournalRecord.OfDeployment record)
     {
         var message = new V1.DeploymentEvent { At = Messages.Of(record.At), Deployment = record.Deployment };
         switch (record)
@@ -70,7 +70,7 @@ internal sealed class EventMessages(Func<string, Deployment> find)
         }
     }
 
-    private V1.StepEvent? Step(JournalRecord record) => record switch
+    private V1.StepEvent? Step(JournalRecord.OfDeployment record) => record switch
     {
         JournalRecord.StepStarted r => Begin(r.Step, r.At, V1.StepEvent.Types.Phase.Started),
         JournalRecord.StepDone r => End(r.Step, r.At, V1.StepEvent.Types.Phase.Done, r.Detail),

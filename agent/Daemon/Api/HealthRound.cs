@@ -15,7 +15,7 @@ internal sealed class HealthRound(ISupervisor supervisor, IHealthProbe probe)
         List<Func<CancellationToken, Task<CheckAnswer>>> checks =
         [
             .. definition.Units.Select<UnitSource, Func<CancellationToken, Task<CheckAnswer>>>(unit => token => UnitAsync(unit.Name, token)),
-            .. definition.Checks.Select<CheckOptions, Func<CancellationToken, Task<CheckAnswer>>>(check => token => probe.ProbeAsync(check, token)),
+            .. definition.Checks.Select<CheckOptions, Func<CancellationToken, Task<CheckAnswer>>>(check => token => probe.ProbeAsync(definition, check, token)),
         ];
         var answers = new CheckAnswer[checks.Count];
         await Parallel.ForAsync(0, checks.Count, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken },

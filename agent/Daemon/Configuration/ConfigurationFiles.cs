@@ -66,6 +66,12 @@ internal sealed class ConfigurationFiles : IConfiguration
                 operators.GateStable ?? releases?.GateStable ?? AppFile.DefaultGate.Stable));
     }
 
+    public IReadOnlyDictionary<string, string> Secrets(string secretsFile) => throw new NotImplementedException();
+
+    public void Check() => Read(directory, disk);
+
+    public string Effective(AppName? app, string? releaseYaml) => throw new NotImplementedException();
+
     private static AppFile File(Whole whole, AppName name)
     {
         if (whole.Files.TryGetValue(name.Value, out AppFile? file)) return file;

@@ -11,7 +11,30 @@ namespace Agent.Daemon.Deployments;
 /// <param name="Wanted">What to deploy; null: what the app's track says, or for <see cref="Trigger.Rollback"/> the release before.</param>
 /// <param name="By">Who asks: <c>uid 0 (root)</c>, <c>tracking</c>.</param>
 /// <param name="Force">Also a quarantined release, and one that runs already.</param>
-internal sealed record DeploymentRequest(AppName App, Track? Wanted, Trigger Trigger, string By, bool Force);
+internal sealed record DeploymentRequest(AppName App, Track? Wanted, Trigger Trigger, string By, bool Force)
+{
+    /// <summary>Refused unless this version runs; <c>none</c>: nothing runs. Null: anything.</summary>
+    public string? Expect { get; init; }
+
+    /// <summary>Takes what is waited for, for people, where one deployment is under way; null: it is refused then.</summary>
+    public Action<string>? Waiting { get; init; }
+}
+
+/// <summary>What differs between two generations; a value is null where it may not be shown.</summary>
+/// <param name="A">For people: <c>v1.1.0 (shop-3)</c>.</param>
+internal sealed record GenerationDifference(
+    string A, string B, ImmutableArray<Difference> Files, ImmutableArray<Difference> Units, ImmutableArray<Difference> Environment);
+
+/// <param name="Before">Null: it was not there, or may not be shown.</param>
+/// <param name="After">Null: it is not there any more, or may not be shown.</param>
+internal sealed record Difference(DifferenceKind Kind, string Name, string? Before, string? After);
+
+internal enum DifferenceKind
+{
+    Added,
+    Removed,
+    Changed,
+}
 
 /// <summary>What happens in a deployment: a journal record, or progress that is not journaled.</summary>
 internal abstract record DeploymentEvent
@@ -27,7 +50,11 @@ internal abstract record DeploymentEvent
 
 /// <summary>A release that lies on this host.</summary>
 /// <param name="KeptBecause">Null: it goes at the next sweep.</param>
-internal sealed record InstalledRelease(ReleaseRef Release, bool Current, string? KeptBecause, long Size, DateTimeOffset? Proved, bool Quarantined);
+internal sealed record InstalledRelease(ReleaseRef Release, bool Current, string? KeptBecause, long Size, DateTimeOffset? Proved, bool Quarantined)
+{
+    /// <summary>Why the next sweep takes it; null: it stays.</summary>
+    public string? GoesBecause { get; init; }
+}
 
 /// <summary>The one state machine: all that Api and Tracking may ask of it.</summary>
 /// <param name="stopping">The agent stops; deployments in flight are left for recovery.</param>
@@ -52,7 +79,7 @@ internal sealed class DeploymentEngine(
         try
         {
             if (log.State.App(request.App).Running is not null) throw Busy(request.App);
-            string id = $"{request.App}-{log.State.App(request.App).Deployments.Count + 1}";
+            string id = $"{request.App}-{log.State.App(request.App).Count + 1}";
             ReleaseRef to = await ResolveAsync(options, request, cancellationToken);
             AppState state = log.State.App(request.App);
             if (state.Current == to && !request.Force && LastLive(state) is { } live) return live;
@@ -81,6 +108,55 @@ internal sealed class DeploymentEngine(
     /// <exception cref="OperatorException">No such deployment (<see cref="ExitCode.Usage"/>).</exception>
     public Deployment Find(string deployment) => log.State.Find(deployment)
         ?? throw new OperatorException(ExitCode.Usage, $"there is no deployment '{deployment}' on this host", "list them with 'agentctl history'");
+
+    /// <summary>Goes back from a deployment under way, as if the step under way had failed; returns when that has begun.</summary>
+    /// <exception cref="OperatorException"><see cref="ExitCode.Refused"/>: it has an outcome, goes back already, or is behind its commit point.</exception>
+    public Task<Deployment> CancelAsync(string deployment, string by, CancellationToken cancellationToken) => throw new NotImplementedException();
+
+    /// <summary>Tracking leaves the app alone until <see cref="Resume"/>.</summary>
+    public void Hold(AppName app, string by, string reason) => log.Record(new JournalRecord.Held(time.GetUtcNow(), configuration.App(app).Name.Value, by, reason));
+
+    /// <summary>Ends a hold, and what a person's rollback or deploy made tracking leave alone.</summary>
+    public void Resume(AppName app, string by) => log.Record(new JournalRecord.Resumed(time.GetUtcNow(), configuration.App(app).Name.Value, by));
+
+    /// <summary>Tracking wants this version and no other; null: the one that runs.</summary>
+    /// <returns>The version.</returns>
+    /// <exception cref="OperatorException">Nothing runs (<see cref="ExitCode.Refused"/>).</exception>
+    public string Pin(AppName app, ReleaseVersion? version, string by, string reason)
+    {
+        string wanted = version?.Text ?? State(configuration.App(app).Name).Current?.Version ?? throw new OperatorException(
+            ExitCode.Refused, $"nothing of {app} runs here that it could be pinned to", $"name a version: agentctl pin VERSION --app {app}");
+        log.Record(new JournalRecord.Pinned(time.GetUtcNow(), app.Value, wanted, by, reason));
+        return wanted;
+    }
+
+    public void Unpin(AppName app, string by) => log.Record(new JournalRecord.Unpinned(time.GetUtcNow(), configuration.App(app).Name.Value, by));
+
+    /// <summary>A release that failed here may be deployed by itself again.</summary>
+    /// <exception cref="OperatorException">It is not quarantined (<see cref="ExitCode.Refused"/>).</exception>
+    public void Unquarantine(AppName app, ReleaseVersion version, string by, string reason)
+    {
+        Quarantine[] found = [.. State(configuration.App(app).Name).Quarantined.Values.Where(quarantine => quarantine.Release.Version == version.Text)];
+        if (found.Length == 0)
+            throw new OperatorException(ExitCode.Refused, $"{app} {version} is not quarantined on this host", $"see what is: agentctl status --app {app}");
+        foreach (Quarantine quarantine in found)
+            log.Record(new JournalRecord.Unquarantined(time.GetUtcNow(), app.Value, quarantine.Release.Digest, by, reason));
+    }
+
+    /// <summary>What differs between two generations on this host.</summary>
+    /// <param name="a">A version or a deployment's id; null: the generation before the one that runs.</param>
+    /// <param name="b">Null: the one that runs.</param>
+    /// <exception cref="OperatorException">It is not on this host (any more), or nothing ran (<see cref="ExitCode.Refused"/>).</exception>
+    public GenerationDifference Diff(AppName app, string? a, string? b) => throw new NotImplementedException();
+
+    /// <summary>What was seen when a deployment failed; null: nothing, or it is gone.</summary>
+    public Evidence? EvidenceOf(Deployment deployment) => throw new NotImplementedException();
+
+    /// <summary>A sentence on a deployment that did not end live: what failed first, and whose fault it looks like.</summary>
+    public string Verdict(Deployment deployment) => throw new NotImplementedException();
+
+    /// <summary>agent.yaml of the release that runs; null: none.</summary>
+    public string? RunningYaml(AppName app) => State(app).Current is { } current ? installed.ReadText(app, current.Version, "agent.yaml") : null;
 
     /// <summary>What the running release is defined as; null before the first deployment.</summary>
     public AppDefinition? Running(AppName app) => log.State.App(app).Generation is { } id ? steps.Definition(app, id) : null;

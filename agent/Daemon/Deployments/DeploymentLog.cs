@@ -46,7 +46,7 @@ internal sealed class DeploymentLog(Journal journal, IEnumerable<JournalRecord> 
             }
             catch (IOException e)
             {
-                logger.JournalNotWritten(record.Deployment, record.GetType().Name, e);
+                logger.JournalNotWritten((record as JournalRecord.OfDeployment)?.Deployment ?? "", record.GetType().Name, e);
                 unsaved.Enqueue(record);
                 Publish(record);
             }
@@ -87,7 +87,8 @@ internal sealed class DeploymentLog(Journal journal, IEnumerable<JournalRecord> 
     private void Publish(JournalRecord record)
     {
         state = state.Apply(record);
-        foreach (Watcher watcher in watchers.Where(w => w.Deployment == record.Deployment))
+        if (record is not JournalRecord.OfDeployment { Deployment: var deployment }) return;
+        foreach (Watcher watcher in watchers.Where(w => w.Deployment == deployment))
         {
             watcher.Events.Writer.TryWrite(new DeploymentEvent.Recorded(record));
             if (record is JournalRecord.DeploymentFinished) watcher.Events.Writer.Complete();

@@ -65,7 +65,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
             logger.StepFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, e.Message, e);
             bool blame = step is Step.Restart or Step.Gate && e is GateException or OperatorException { Code: ExitCode.RolledBack };   // not for a masked unit, or a bus that is away
             Evidence? seen = step == Step.Sweep ? null : await evidence.CollectAsync(steps.GenerationTo(deployment), (e as GateException)?.Verdict.Last ?? [], stopping);
-            log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, Describe(e), (e as OperatorException)?.Remedy ?? "", blame, seen));
+            log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, Describe(e), (e as OperatorException)?.Remedy ?? "", blame));
         }
     }
 
@@ -103,7 +103,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
     }
 
     /// <summary>A record without which nothing may go on: where the disk does not take it, the step has failed.</summary>
-    private void TryRecord(JournalRecord record, Step step)
+    private void TryRecord(OfDeployment record, Step step)
     {
         try
         {
@@ -111,7 +111,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
         }
         catch (IOException e)
         {
-            log.RecordIfPossible(new StepFailed(Now, record.Deployment, step, $"the journal could not be written: {e.Message}", "free space below the agent's data directory", Blame: false, Evidence: null));
+            log.RecordIfPossible(new StepFailed(Now, record.Deployment, step, $"the journal could not be written: {e.Message}", "free space below the agent's data directory", Blame: false));
         }
     }
 

@@ -35,9 +35,9 @@ internal abstract record DeploymentState
     public sealed record Finished(Outcome Outcome) : DeploymentState;
 
     public static DeploymentState Of(Deployment deployment) =>
-        deployment.Records.Skip(1).Aggregate<JournalRecord, DeploymentState>(new Forward(Step.Fetch), Next);
+        deployment.Records.Skip(1).Aggregate<OfDeployment, DeploymentState>(new Forward(Step.Fetch), Next);
 
-    public static DeploymentState Next(DeploymentState state, JournalRecord happened) => (state, happened) switch
+    public static DeploymentState Next(DeploymentState state, OfDeployment happened) => (state, happened) switch
     {
         (Forward s, StepStarted r) when s.Step == r.Step => new Acting(s.Step),
         (Acting s, StepDone) => s.Step == Step.Gate ? new Committing() : new Forward(s.Step + 1),

@@ -33,7 +33,7 @@ internal sealed class EvidenceCollector(ISupervisor supervisor, IDisk disk, Agen
             }
         }
         return new Evidence(
-            [.. answers.Select(a => new CheckEvidence(a.Check, a.Passed, a.Detail))], units, [.. log.OrderBy(l => l.At).TakeLast(LogLines)],
+            "", [.. answers.Select(a => new CheckEvidence(a.Check, a.Passed, a.Detail))], units, [.. log.OrderBy(l => l.At).TakeLast(LogLines)], [], [],
             FreeDisk(), GC.GetGCMemoryInfo().TotalAvailableMemoryBytes - GC.GetGCMemoryInfo().MemoryLoadBytes);
     }
 

@@ -59,6 +59,25 @@ internal sealed record UnitState(
 /// <param name="Cursor">Place in the journal, for going on from here.</param>
 internal sealed record LogEntry(DateTimeOffset At, string Unit, int Priority, int Pid, string Message, string Cursor);
 
+/// <summary>A command to run once.</summary>
+/// <param name="Unit">A name that nothing else has; a unit that a killed agent left under it is ended first.</param>
+/// <param name="Arguments">The program's absolute path first.</param>
+/// <param name="Environment">Seen by every user of the host (systemctl show): no secrets.</param>
+/// <param name="EnvironmentFiles">Absolute paths, read by systemd as root.</param>
+/// <param name="Memory">Bytes; null: no limit.</param>
+internal sealed record TransientCommand(
+    UnitName Unit, string Description, IReadOnlyList<string> Arguments, string? User, string WorkingDirectory,
+    IReadOnlyDictionary<string, string> Environment, IReadOnlyList<string> EnvironmentFiles, TimeSpan Timeout, long? Memory);
+
+/// <summary>How a command ended.</summary>
+/// <param name="Succeeded">It exited with 0.</param>
+/// <param name="Cause">For people: <c>exit status 3</c>, <c>signal 9 (oom-kill)</c>, <c>took longer than 60 s</c>; empty where it succeeded.</param>
+/// <param name="Output">The last lines of output and errors, at most 100 of 1,000 characters.</param>
+internal sealed record CommandEnd(bool Succeeded, string Cause, IReadOnlyList<string> Output);
+
+/// <summary>A user and its group, by number.</summary>
+internal readonly record struct UserIds(uint Uid, uint Gid);
+
 /// <summary>systemd. Every job is waited for; its result word decides.</summary>
 /// <remarks>All throw <see cref="OperatorException"/> with systemd's own word (<c>failed</c>, <c>timeout</c>, <c>dependency</c>, <c>not-found</c>, <c>masked</c>) when the job does not end in <c>done</c>, and when the bus is gone.</remarks>
 internal interface ISupervisor
@@ -82,6 +101,14 @@ internal interface ISupervisor
     /// <summary>One consistent look. A unit that does not exist has LoadState <c>not-found</c>; systemd forgets how one that ended well exited.</summary>
     Task<UnitState> GetStateAsync(UnitName unit, CancellationToken cancellationToken);
 
+    /// <summary>Runs a command to its end, in a unit of its own that systemd made for it and that is gone afterwards.</summary>
+    /// <param name="output">Takes each line of its output and errors as it comes.</param>
+    /// <returns>How it ended: a failure of the command is an answer, not an error. Cancelling ends it, with all its children.</returns>
+    Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken);
+
+    /// <summary>Makes a system user with a group of the same name, where there is none.</summary>
+    Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken);
+
     /// <summary>The last log lines of a unit, oldest first.</summary>
     Task<IReadOnlyList<LogEntry>> ReadLogAsync(UnitName unit, int lines, CancellationToken cancellationToken);
 
@@ -97,5 +124,6 @@ internal sealed record CheckAnswer(string Check, bool Passed, string Detail);
 internal interface IHealthProbe
 {
     /// <summary>Never throws for an unhealthy application: that is an answer. Bounded by the check's own timeout.</summary>
-    Task<CheckAnswer> ProbeAsync(CheckOptions check, CancellationToken cancellationToken);
+    /// <param name="app">What the check is of.</param>
+    Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken);
 }

@@ -72,7 +72,7 @@ internal sealed class Gate(IHealthProbe probe, ISupervisor supervisor, TimeProvi
             TimeSpan interval = stable > Look && check.Interval > stable ? stable : check.Interval;
             loops.Add(Every(interval, async () =>
             {
-                CheckAnswer answer = await probe.ProbeAsync(check, stop.Token).ConfigureAwait(false);
+                CheckAnswer answer = await probe.ProbeAsync(definition, check, stop.Token).ConfigureAwait(false);
                 return at => watch.Saw(answer, at);
             }));
         }

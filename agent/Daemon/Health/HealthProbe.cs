@@ -34,7 +34,7 @@ internal sealed class HealthProbe : IHealthProbe, IDisposable
         client.DefaultRequestHeaders.UserAgent.ParseAdd("agentd");
     }
 
-    public async Task<CheckAnswer> ProbeAsync(CheckOptions check, CancellationToken cancellationToken)
+    public async Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken)
     {
         using var timeout = new CancellationTokenSource(check.Timeout, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);

@@ -16,35 +16,62 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
 
     public AgentState Apply(JournalRecord record)
     {
-        if (record is DeploymentStarted s)
+        switch (record)
         {
-            AppState before = App(new AppName(s.App));
-            var started = new Deployment(s.Deployment, before.Name, s.From, s.FromGeneration, s.To, s.Trigger, s.By, s.At, null, null, null, null, null, null, [s]);
-            return new AgentState(
-                Apps.SetItem(s.App, before with { Deployments = before.Deployments.Add(started) }), AppOf.SetItem(s.Deployment, s.App));
+            case DeploymentStarted s:
+                AppState before = App(new AppName(s.App));
+                var started = new Deployment(s.Deployment, before.Name, s.From, s.FromGeneration, s.To, s.Trigger, s.By, s.At, null, null, null, null, null, [s]);
+                return new AgentState(
+                    Apps.SetItem(s.App, before with { Deployments = before.Deployments.Add(started) }), AppOf.SetItem(s.Deployment, s.App));
+            case OfApp r:
+                return this with { Apps = Apps.SetItem(r.App, Apply(App(new AppName(r.App)), r)) };
+            case OfDeployment r when AppOf.TryGetValue(r.Deployment, out string? name):
+                AppState app = Apps[name];
+                int index = app.Deployments.FindLastIndex(d => d.Id == r.Deployment);
+                Deployment deployment = Apply(app.Deployments[index], r);
+                app = app with { Deployments = app.Deployments.SetItem(index, deployment) };
+                return this with
+                {
+                    Apps = Apps.SetItem(name, r switch
+                    {
+                        Committed => Commit(app, deployment, record.At),
+                        DeploymentFinished finished => Finish(app, deployment, finished),
+                        _ => app,
+                    }),
+                };
+            default:
+                return this;   // of a deployment that compaction dropped
         }
-        if (!AppOf.TryGetValue(record.Deployment, out string? name)) return this;   // of a deployment that compaction dropped
-        AppState app = Apps[name];
-        Deployment deployment = Apply(app.Deployments.FindLast(d => d.Id == record.Deployment)!, record);
-        app = app with { Deployments = app.Deployments.SetItem(app.Deployments.FindLastIndex(d => d.Id == record.Deployment), deployment) };
-        return this with
-        {
-            Apps = Apps.SetItem(name, record switch
-            {
-                Committed => Commit(app, deployment, record.At),
-                DeploymentFinished finished => Finish(app, deployment, finished),
-                _ => app,
-            }),
-        };
     }
 
-    private static Deployment Apply(Deployment deployment, JournalRecord record)
+    private static AppState Apply(AppState app, OfApp record) => record switch
+    {
+        Held r => app with { Hold = new Hold(r.By, r.Reason, r.At) },
+        Resumed => app with { Hold = null, HeldAt = null, PassedOver = null, Attention = null },
+        Pinned r => app with { Pin = new Pin(r.Version, r.By, r.Reason, r.At) },
+        Unpinned => app with { Pin = null },
+        Unquarantined r => app with { Quarantined = app.Quarantined.Remove(r.Digest) },
+        Compacted r => app with
+        {
+            Dropped = app.Dropped + r.Deployments,
+            Proved = [.. r.Proved],
+            Quarantined = r.Quarantined.ToImmutableDictionary(q => q.Release.Digest),
+            HeldAt = r.HeldAt,
+            PassedOver = r.PassedOver,
+            Attention = r.Attention,
+            Hold = r.Hold,
+            Pin = r.Pin,
+        },
+        _ => app,
+    };
+
+    private static Deployment Apply(Deployment deployment, OfDeployment record)
     {
         deployment = deployment with { Records = deployment.Records.Add(record) };
         return record switch
         {
             StepStarted r => deployment with { Step = r.Step },
-            StepFailed { Step: not Step.Sweep } r when deployment.Cause is null => deployment with { Step = r.Step, Cause = r.Cause, Remedy = r.Remedy, Evidence = r.Evidence },
+            StepFailed { Step: not Step.Sweep } r when deployment.Cause is null => deployment with { Step = r.Step, Cause = r.Cause, Remedy = r.Remedy },
             Interrupted when deployment.Cause is null && !IsCommitted(deployment) => deployment with
             {
                 Cause = $"agentd stopped during {(deployment.Step?.ToString() ?? "start").ToLowerInvariant()} (power cut, crash or restart)",
@@ -63,12 +90,13 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
         Proved = app.Proved.RemoveAll(p => p.Release.Digest == deployment.To.Digest).Insert(0, new ProvedRelease(deployment.To, deployment.Id, at)),
         Quarantined = app.Quarantined.Remove(deployment.To.Digest),
         HeldAt = deployment.Trigger == Trigger.Rollback ? deployment.From?.Version : null,
+        PassedOver = deployment.Trigger == Trigger.Deploy ? deployment.PassedOver : null,
         Attention = deployment.Trigger == Trigger.Track ? app.Attention : null,
     };
 
     private static AppState Finish(AppState app, Deployment deployment, DeploymentFinished finished) => app with
     {
-        Attention = finished.Outcome == Outcome.NeedsOperator ? deployment : app.Attention,
+        Attention = finished.Outcome == Outcome.NeedsOperator ? new Attention(deployment.Id, deployment.To.Version, deployment.Cause ?? "") : app.Attention,
         Quarantined = finished.Quarantine
             ? app.Quarantined.SetItem(deployment.To.Digest, new Quarantine(deployment.To, deployment.Cause ?? "", deployment.Id, finished.At))
             : app.Quarantined,

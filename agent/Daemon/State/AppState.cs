@@ -11,8 +11,11 @@ namespace Agent.Daemon.State;
 /// <param name="Outcome">Null while it is under way.</param>
 internal sealed record Deployment(
     string Id, AppName App, ReleaseRef? From, string? FromGeneration, ReleaseRef To, Trigger Trigger, string By, DateTimeOffset Started,
-    DateTimeOffset? Finished, Outcome? Outcome, Step? Step, string? Cause, string? Remedy, Evidence? Evidence,
-    ImmutableList<JournalRecord> Records);
+    DateTimeOffset? Finished, Outcome? Outcome, Step? Step, string? Cause, string? Remedy, ImmutableList<JournalRecord.OfDeployment> Records)
+{
+    /// <summary>What the app's track pointed at when a person asked for this instead; null: the same, or nothing.</summary>
+    public string? PassedOver => (Records[0] as JournalRecord.DeploymentStarted)?.PassedOver;
+}
 
 /// <summary>A release that failed here and is never deployed by itself again.</summary>
 internal sealed record Quarantine(ReleaseRef Release, string Cause, string Deployment, DateTimeOffset Since);
@@ -20,15 +23,37 @@ internal sealed record Quarantine(ReleaseRef Release, string Cause, string Deplo
 /// <summary>A release that was committed here, and the deployment that last did so: its generation.</summary>
 internal sealed record ProvedRelease(ReleaseRef Release, string Generation, DateTimeOffset At);
 
+/// <summary>A deployment that ended in needs-operator.</summary>
+internal sealed record Attention(string Deployment, string Version, string Cause);
+
+/// <summary>A person told tracking to leave the app alone.</summary>
+/// <param name="Reason">As typed; may be empty.</param>
+internal sealed record Hold(string By, string Reason, DateTimeOffset Since);
+
+/// <summary>A person told tracking which version to want.</summary>
+/// <param name="Reason">As typed; may be empty.</param>
+internal sealed record Pin(string Version, string By, string Reason, DateTimeOffset Since);
+
 /// <summary>One app as the journal tells it.</summary>
 /// <param name="Proved">Releases that were committed here, newest first, each once. The first is <see cref="Current"/>.</param>
 /// <param name="HeldAt">A person rolled back from this version: tracking leaves it and all below alone. Null: nothing is held.</param>
 /// <param name="Attention">The deployment that ended in needs-operator, until a later one by a person ends live; else null.</param>
-/// <param name="Deployments">Oldest first.</param>
+/// <param name="Deployments">Oldest first; <paramref name="Dropped"/> older ones were dropped by compaction.</param>
 internal sealed record AppState(
     AppName Name, ImmutableList<ProvedRelease> Proved, ImmutableDictionary<string, Quarantine> Quarantined, string? HeldAt,
-    Deployment? Attention, ImmutableList<Deployment> Deployments)
+    Attention? Attention, ImmutableList<Deployment> Deployments)
 {
+    public int Dropped { get; init; }
+
+    /// <summary>A person deployed something else while the track pointed at this version: tracking leaves it alone until the track moves. Null: nothing.</summary>
+    public string? PassedOver { get; init; }
+
+    /// <summary>Null: not held by a person.</summary>
+    public Hold? Hold { get; init; }
+
+    /// <summary>Null: not pinned.</summary>
+    public Pin? Pin { get; init; }
+
     /// <summary>The release that stays: the last one committed; null before the first.</summary>
     public ReleaseRef? Current => Proved.IsEmpty ? null : Proved[0].Release;
 
@@ -40,6 +65,9 @@ internal sealed record AppState(
 
     /// <summary>The deployment under way, or null.</summary>
     public Deployment? Running => Deployments.IsEmpty || Deployments[^1].Outcome is not null ? null : Deployments[^1];
+
+    /// <summary>How many deployments there were in all.</summary>
+    public int Count => Dropped + Deployments.Count;
 
     public static AppState Empty(AppName name) => new(name, [], ImmutableDictionary<string, Quarantine>.Empty, null, null, []);
 }

@@ -42,16 +42,6 @@ internal enum Trigger
 /// <summary>A release by version and the SHA-256 of its manifest.</summary>
 internal sealed record ReleaseRef(string Version, string Digest);
 
-/// <summary>What was seen when a step failed, before anything was cleaned up. Bounded: 100 log lines of 1,000 characters.</summary>
-internal sealed record Evidence(
-    IReadOnlyList<CheckEvidence> Checks, IReadOnlyList<UnitEvidence> Units, IReadOnlyList<LogEvidence> Log, long DiskFree, long MemoryAvailable);
-
-internal sealed record CheckEvidence(string Name, bool Passed, string Detail);
-
-internal sealed record UnitEvidence(string Name, string ActiveState, string SubState, string Result, string ExitKind, int ExitCode, uint Restarts);
-
-internal sealed record LogEvidence(DateTimeOffset At, string Unit, int Priority, int Pid, string Message);
-
 /// <summary>
 /// One fact, written before or after an effect. The journal is the state: everything else is folded from these.
 /// A shipped record or property is never renamed; new ones may be added.
@@ -67,35 +57,68 @@ internal sealed record LogEvidence(DateTimeOffset At, string Unit, int Priority,
 [JsonDerivedType(typeof(UndoDone), "undo-done")]
 [JsonDerivedType(typeof(UndoFailed), "undo-failed")]
 [JsonDerivedType(typeof(DeploymentFinished), "deployment-finished")]
-internal abstract record JournalRecord(DateTimeOffset At, string Deployment)
+[JsonDerivedType(typeof(Held), "held")]
+[JsonDerivedType(typeof(Resumed), "resumed")]
+[JsonDerivedType(typeof(Pinned), "pinned")]
+[JsonDerivedType(typeof(Unpinned), "unpinned")]
+[JsonDerivedType(typeof(Unquarantined), "unquarantined")]
+[JsonDerivedType(typeof(Compacted), "compacted")]
+internal abstract record JournalRecord(DateTimeOffset At)
 {
+    internal abstract record OfDeployment(DateTimeOffset At, string Deployment) : JournalRecord(At);
+
+    internal abstract record OfApp(DateTimeOffset At, string App) : JournalRecord(At);
+
     /// <param name="From">What ran before; null at a first deployment.</param>
     /// <param name="FromGeneration">The deployment that made what ran before; null at a first deployment.</param>
     /// <param name="By">Who asked: <c>uid 0 (root)</c>, <c>tracking</c>.</param>
     internal sealed record DeploymentStarted(
         DateTimeOffset At, string Deployment, string App, ReleaseRef? From, string? FromGeneration, ReleaseRef To, Trigger Trigger, string By)
-        : JournalRecord(At, Deployment);
+        : OfDeployment(At, Deployment)
+    {
+        /// <summary>What the app's track pointed at when a person asked for something else; null: the same, or nothing.</summary>
+        public string? PassedOver { get; init; }
+    }
 
-    internal sealed record StepStarted(DateTimeOffset At, string Deployment, Step Step) : JournalRecord(At, Deployment);
+    internal sealed record StepStarted(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
 
-    internal sealed record StepDone(DateTimeOffset At, string Deployment, Step Step, string? Detail) : JournalRecord(At, Deployment);
+    internal sealed record StepDone(DateTimeOffset At, string Deployment, Step Step, string? Detail) : OfDeployment(At, Deployment);
 
     /// <param name="Blame">The release is to blame, as far as this step can tell: it may be quarantined.</param>
-    internal sealed record StepFailed(DateTimeOffset At, string Deployment, Step Step, string Cause, string Remedy, bool Blame, Evidence? Evidence)
-        : JournalRecord(At, Deployment);
+    internal sealed record StepFailed(DateTimeOffset At, string Deployment, Step Step, string Cause, string Remedy, bool Blame)
+        : OfDeployment(At, Deployment);
 
     /// <summary>The agent found this deployment unfinished when it started.</summary>
-    internal sealed record Interrupted(DateTimeOffset At, string Deployment) : JournalRecord(At, Deployment);
+    internal sealed record Interrupted(DateTimeOffset At, string Deployment) : OfDeployment(At, Deployment);
 
     /// <summary>The commit point: from here the new release stays.</summary>
-    internal sealed record Committed(DateTimeOffset At, string Deployment) : JournalRecord(At, Deployment);
+    internal sealed record Committed(DateTimeOffset At, string Deployment) : OfDeployment(At, Deployment);
 
-    internal sealed record UndoStarted(DateTimeOffset At, string Deployment, Step Step) : JournalRecord(At, Deployment);
+    internal sealed record UndoStarted(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
 
-    internal sealed record UndoDone(DateTimeOffset At, string Deployment, Step Step) : JournalRecord(At, Deployment);
+    internal sealed record UndoDone(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
 
-    internal sealed record UndoFailed(DateTimeOffset At, string Deployment, Step Step, string Cause) : JournalRecord(At, Deployment);
+    internal sealed record UndoFailed(DateTimeOffset At, string Deployment, Step Step, string Cause) : OfDeployment(At, Deployment);
 
     /// <param name="Quarantine">The release is never deployed here by itself again.</param>
-    internal sealed record DeploymentFinished(DateTimeOffset At, string Deployment, Outcome Outcome, bool Quarantine) : JournalRecord(At, Deployment);
+    internal sealed record DeploymentFinished(DateTimeOffset At, string Deployment, Outcome Outcome, bool Quarantine) : OfDeployment(At, Deployment);
+
+    /// <summary>Tracking leaves the app alone until <see cref="Resumed"/>.</summary>
+    internal sealed record Held(DateTimeOffset At, string App, string By, string Reason) : OfApp(At, App);
+
+    /// <summary>Ends what <see cref="Held"/>, a person's rollback or deploy made tracking leave alone.</summary>
+    internal sealed record Resumed(DateTimeOffset At, string App, string By) : OfApp(At, App);
+
+    /// <summary>Tracking wants this version and no other.</summary>
+    internal sealed record Pinned(DateTimeOffset At, string App, string Version, string By, string Reason) : OfApp(At, App);
+
+    internal sealed record Unpinned(DateTimeOffset At, string App, string By) : OfApp(At, App);
+
+    internal sealed record Unquarantined(DateTimeOffset At, string App, string Digest, string By, string Reason) : OfApp(At, App);
+
+    /// <summary>Stands for the records of an app that compaction dropped: what they came to.</summary>
+    /// <param name="Deployments">How many deployments were dropped; the ids of later ones count on.</param>
+    internal sealed record Compacted(
+        DateTimeOffset At, string App, int Deployments, IReadOnlyList<ProvedRelease> Proved, IReadOnlyList<Quarantine> Quarantined,
+        string? HeldAt, string? PassedOver, Attention? Attention, Hold? Hold, Pin? Pin) : OfApp(At, App);
 }

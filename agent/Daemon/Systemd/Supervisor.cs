@@ -113,6 +113,10 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
         return Describe(unit, properties);
     }
 
+    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken) => throw new NotImplementedException();
+
+    public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken) => throw new NotImplementedException();
+
     public Task<IReadOnlyList<LogEntry>> ReadLogAsync(UnitName unit, int lines, CancellationToken cancellationToken) =>
         // sd-journal wants one thread for the whole life of its object, and blocks on the disk.
         Task.Factory.StartNew(() =>

@@ -25,7 +25,7 @@ internal abstract record Decision
         ReleaseVersion version = latest.Version;
         string digest = latest.Digest.Hex;
         if (state.Running is { } running) return new Nothing($"deployment {running.Id} of {running.To.Version} is under way");
-        if (state.Attention is { } attention) return new Nothing($"left alone since deployment {attention.Id} needs an operator");
+        if (state.Attention is { } attention) return new Nothing($"left alone since deployment {attention.Deployment} needs an operator");
         if (state.Current?.Digest == digest) return new Nothing($"{version} is current");
         if (state.Quarantined.TryGetValue(digest, out Quarantine? quarantine)) return new Nothing($"{version} is quarantined here: {quarantine.Cause}");
         if (state.HeldAt is { } held && !IsAbove(version, held)) return new Nothing($"{version} is held back: a person rolled back from {held}");

@@ -184,6 +184,12 @@ public sealed class AgentApiTests : IDisposable
             _ => throw new OperatorException(ExitCode.Usage, $"no app {name}", "name one of shop"),
         };
 
+        public IReadOnlyDictionary<string, string> Secrets(string secretsFile) => throw new NotSupportedException();
+
+        public void Check() => throw new NotSupportedException();
+
+        public string Effective(AppName? app, string? releaseYaml) => throw new NotSupportedException();
+
         public AppDefinition Define(AppName app, string? releaseYaml) => throw new NotSupportedException();
     }
 

@@ -115,7 +115,7 @@ public sealed class EngineApiTests : IAsyncLifetime
 
     private sealed class PassingProbe : Daemon.Deployments.IHealthProbe
     {
-        public Task<Daemon.Deployments.CheckAnswer> ProbeAsync(Daemon.Configuration.CheckOptions check, CancellationToken cancellationToken) =>
+        public Task<Daemon.Deployments.CheckAnswer> ProbeAsync(Daemon.Configuration.AppDefinition app, Daemon.Configuration.CheckOptions check, CancellationToken cancellationToken) =>
             Task.FromResult(new Daemon.Deployments.CheckAnswer(check.Name, true, "200"));
     }
 }

@@ -48,7 +48,7 @@ public class HealthRoundTests
 
     private sealed class NamedProbe : IHealthProbe
     {
-        public Task<CheckAnswer> ProbeAsync(CheckOptions check, CancellationToken cancellationToken) =>
+        public Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken) =>
             Task.FromResult(new CheckAnswer(check.Name, check is CheckOptions.Http, check is CheckOptions.Http ? "fine" : "refused"));
     }
 }

@@ -25,7 +25,7 @@ public class MessagesTests
     {
         var messages = new EventMessages(_ => throw new InvalidOperationException());
         messages.Of(Recorded(new JournalRecord.StepStarted(Noon, "d1", Step.Gate)));
-        Assert.Null(messages.Of(Recorded(new JournalRecord.StepFailed(Noon.AddSeconds(-3), "d1", Step.Gate, "503", "", true, null)))!.Step.Took);
+        Assert.Null(messages.Of(Recorded(new JournalRecord.StepFailed(Noon.AddSeconds(-3), "d1", Step.Gate, "503", "", true)))!.Step.Took);
     }
 
     [Fact]
@@ -60,8 +60,8 @@ public class MessagesTests
     [InlineData("", 0, "")]
     public void Evidence_tells_how_a_unit_ended(string kind, int code, string told)
     {
-        var evidence = new Evidence([new CheckEvidence("http /up", false, "503")], [new UnitEvidence("shop.service", "failed", "failed", "exit-code", kind, code, 2)],
-            [new LogEvidence(Noon, "shop.service", 3, 12, "boom")], 7, 8);
+        var evidence = new Evidence("gate", [new CheckEvidence("http /up", false, "503")], [new UnitEvidence("shop.service", "failed", "failed", "exit-code", kind, code, 2)],
+            [new LogEvidence(Noon, "shop.service", 3, 12, "boom")], [], [], 7, 8);
         V1.Evidence message = Messages.Of(evidence, Failed());
         Assert.Equal(told, message.Units.Single().Exit);
         Assert.Equal(("boom", "http /up", 7L, 8L), (message.Log.Single().Message, message.Checks.Single().Name, message.DiskFreeBytes, message.MemoryAvailableBytes));
@@ -70,7 +70,7 @@ public class MessagesTests
     private static DeploymentEvent Recorded(JournalRecord record) => new DeploymentEvent.Recorded(record);
 
     private static Deployment Failed() => new("d1", new AppName("shop"), Old, "d0", New, Trigger.Deploy, "uid 0 (root)", Noon, Noon.AddSeconds(9), Outcome.RolledBack, Step.Gate,
-        "GET /up gave 503", "agentctl why", null,
+        "GET /up gave 503", "agentctl why",
         [
             new JournalRecord.DeploymentStarted(Noon, "d1", "shop", Old, "d0", New, Trigger.Deploy, "uid 0 (root)"),
             new JournalRecord.StepStarted(Noon, "d1", Step.Fetch),
@@ -78,7 +78,7 @@ public class MessagesTests
             new JournalRecord.StepStarted(Noon, "d1", Step.Restart),
             new JournalRecord.Interrupted(Noon, "d1"),
             new JournalRecord.StepStarted(Noon, "d1", Step.Gate),
-            new JournalRecord.StepFailed(Noon, "d1", Step.Gate, "GET /up gave 503", "look", true, null),
+            new JournalRecord.StepFailed(Noon, "d1", Step.Gate, "GET /up gave 503", "look", true),
             new JournalRecord.UndoStarted(Noon, "d1", Step.Flip),
             new JournalRecord.UndoDone(Noon, "d1", Step.Flip),
             new JournalRecord.UndoStarted(Noon, "d1", Step.Stage),

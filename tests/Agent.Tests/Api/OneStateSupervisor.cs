@@ -22,6 +22,10 @@ internal sealed class OneStateSupervisor(UnitState? state) : ISupervisor
 
     public Task DisableAsync(UnitName unit, CancellationToken cancellationToken) => throw new NotSupportedException();
 
+    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken) => throw new NotSupportedException();
+
     public Task<IReadOnlyList<LogEntry>> ReadLogAsync(UnitName unit, int lines, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public IAsyncEnumerable<LogEntry> FollowLogAsync(IReadOnlyList<UnitName> units, int lines, CancellationToken cancellationToken) => throw new NotSupportedException();

@@ -40,7 +40,7 @@ public class DeploymentStateTests
         foreach (Step furthest in new[] { Step.Flip, Step.Restart, Step.Gate })
         {
             var back = Assert.IsType<DeploymentState.Backward>(
-                DeploymentState.Next(new DeploymentState.Acting(furthest), new StepFailed(Now, "shop-1", furthest, "", "", true, null)));
+                DeploymentState.Next(new DeploymentState.Acting(furthest), new StepFailed(Now, "shop-1", furthest, "", "", true)));
             Assert.True(back.Undo.IndexOf(Step.Flip) < back.Undo.IndexOf(Step.Restart));
             Assert.Equal(Step.Gate, back.Undo[^1]);
         }
@@ -62,7 +62,7 @@ public class DeploymentStateTests
         var standing = new List<Step>();   // started and not undone
         for (int i = 0; i < 200; i++)
         {
-            JournalRecord happened;
+            JournalRecord.OfDeployment happened;
             switch (state)
             {
                 case DeploymentState.Forward s:
@@ -73,7 +73,7 @@ public class DeploymentStateTests
                     happened = Ask() switch
                     {
                         Answer.Succeeds => new StepDone(Now, "d", s.Step, null),
-                        Answer.Fails => new StepFailed(Now, "d", s.Step, "no", "", true, null),
+                        Answer.Fails => new StepFailed(Now, "d", s.Step, "no", "", true),
                         _ => new Interrupted(Now, "d"),
                     };
                     break;
@@ -85,7 +85,7 @@ public class DeploymentStateTests
                     happened = Ask() switch
                     {
                         Answer.Succeeds => new StepDone(Now, "d", Step.Sweep, null),
-                        Answer.Fails => new StepFailed(Now, "d", Step.Sweep, "no", "", false, null),
+                        Answer.Fails => new StepFailed(Now, "d", Step.Sweep, "no", "", false),
                         _ => new Interrupted(Now, "d"),
                     };
                     break;

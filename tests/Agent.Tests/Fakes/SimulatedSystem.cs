@@ -92,6 +92,10 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
             process?.Invocation ?? 0, "", 0, process is null ? "" : process.Invocation.ToString("x32"), null));
     }
 
+    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken) => throw new NotSupportedException();
+
     public Task<IReadOnlyList<LogEntry>> ReadLogAsync(UnitName unit, int lines, CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<LogEntry>>([]);
 

@@ -25,6 +25,10 @@ internal sealed class StaticSupervisor(Func<UnitName, UnitState> state) : ISuper
 
     public Task DisableAsync(UnitName unit, CancellationToken cancellationToken) => throw new NotSupportedException();
 
+    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken) => throw new NotSupportedException();
+
     public Task<IReadOnlyList<LogEntry>> ReadLogAsync(UnitName unit, int lines, CancellationToken cancellationToken) => throw new NotSupportedException();
 
     public async IAsyncEnumerable<LogEntry> FollowLogAsync(IReadOnlyList<UnitName> units, int lines, [EnumeratorCancellation] CancellationToken cancellationToken)

@@ -188,6 +188,12 @@ internal sealed class World : IDisposable
 
         public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string>(), null, null, null, Keep);
 
+        public IReadOnlyDictionary<string, string> Secrets(string secretsFile) => throw new NotSupportedException();
+
+        public void Check() => throw new NotSupportedException();
+
+        public string Effective(AppName? app, string? releaseYaml) => throw new NotSupportedException();
+
         public AppDefinition Define(AppName app, string? releaseYaml) => new(
             app, new Dictionary<string, string> { ["FOR"] = For }, [new UnitSource.Rendered(new UnitName("shop.service"), $"bin/shop --{For}", null)],
             [Up], new GateOptions(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)));
@@ -198,7 +204,7 @@ internal sealed class World : IDisposable
 
     private sealed class FakeProbe(SimulatedSystem system, Fuse fuse) : IHealthProbe
     {
-        public Task<CheckAnswer> ProbeAsync(CheckOptions check, CancellationToken cancellationToken)
+        public Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken)
         {
             fuse.Check();
             bool healthy = system.Running.GetValueOrDefault("shop.service") is { Healthy: true };

@@ -282,7 +282,7 @@ public class GateTests
 
     private sealed class Probe(Func<CancellationToken, Task<bool>> passes) : IHealthProbe
     {
-        public async Task<CheckAnswer> ProbeAsync(CheckOptions check, CancellationToken cancellationToken) =>
+        public async Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken) =>
             await passes(cancellationToken) ? new CheckAnswer(check.Name, true, "connected") : new CheckAnswer(check.Name, false, "connection refused");
     }
 }

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Health;
@@ -11,6 +12,9 @@ namespace Agent.Tests.Health;
 /// <summary>Probes against real sockets on loopback.</summary>
 public sealed class HealthProbeTests : IDisposable
 {
+    private static readonly AppDefinition App = new(
+        new AppName("shop"), new Dictionary<string, string>(), [], [], new GateOptions(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1)));
+
     private readonly TcpListener listener = new(IPAddress.Loopback, 0);
     private readonly CancellationTokenSource stop = new();
     private readonly ManualTime time = new();
@@ -47,14 +51,14 @@ public sealed class HealthProbeTests : IDisposable
     public async Task Tells_what_http_answered(string answer, int? status, bool passed, string detail)
     {
         Task server = ServeAsync(answer, thenHang: false);
-        Assert.Equal(new CheckAnswer("up", passed, detail), await probe.ProbeAsync(Http(status), CancellationToken.None));
+        Assert.Equal(new CheckAnswer("up", passed, detail), await probe.ProbeAsync(App, Http(status), CancellationToken.None));
         await server;
     }
 
     [Fact]
     public async Task A_server_that_hangs_up_without_a_word_fails()
     {
-        Task<CheckAnswer> answer = probe.ProbeAsync(Http(), CancellationToken.None);
+        Task<CheckAnswer> answer = probe.ProbeAsync(App, Http(), CancellationToken.None);
         while (!answer.IsCompleted)                                       // the client tries such a one again, on its own
             await Task.WhenAny(answer, ServeAsync("", thenHang: false));
         Assert.Equal(new CheckAnswer("up", false, "connection closed in the middle of an answer"), await answer);
@@ -65,7 +69,7 @@ public sealed class HealthProbeTests : IDisposable
     public async Task Does_not_read_an_endless_body_to_its_end()
     {
         Task server = ServeAsync("HTTP/1.1 200 OK\r\n\r\n" + new string('x', 1 << 20), thenHang: true);
-        Assert.True((await probe.ProbeAsync(Http(), CancellationToken.None)).Passed);
+        Assert.True((await probe.ProbeAsync(App, Http(), CancellationToken.None)).Passed);
         await server;
     }
 
@@ -73,7 +77,7 @@ public sealed class HealthProbeTests : IDisposable
     public async Task Refuses_endless_headers()
     {
         Task server = ServeAsync("HTTP/1.1 200 OK\r\nX: " + new string('x', 1 << 20), thenHang: true);
-        Assert.False((await probe.ProbeAsync(Http(), CancellationToken.None)).Passed);
+        Assert.False((await probe.ProbeAsync(App, Http(), CancellationToken.None)).Passed);
         await server;
     }
 
@@ -83,7 +87,7 @@ public sealed class HealthProbeTests : IDisposable
     public async Task Silence_is_an_answer_after_the_timeout(string begin)
     {
         Task server = ServeAsync(begin, thenHang: true);
-        Task<CheckAnswer> answer = probe.ProbeAsync(Http(), CancellationToken.None);
+        Task<CheckAnswer> answer = probe.ProbeAsync(App, Http(), CancellationToken.None);
         await asked.Task;
         Assert.False(answer.IsCompleted);
         time.Advance(TimeSpan.FromSeconds(2));
@@ -97,7 +101,7 @@ public sealed class HealthProbeTests : IDisposable
         for (int i = 1; i <= 3; i++)
         {
             Task server = ServeAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", thenHang: false);
-            Assert.True((await probe.ProbeAsync(Http(), CancellationToken.None)).Passed);
+            Assert.True((await probe.ProbeAsync(App, Http(), CancellationToken.None)).Passed);
             await server;
             Assert.Equal(i, connections);
         }
@@ -108,19 +112,19 @@ public sealed class HealthProbeTests : IDisposable
     {
         (CheckOptions http, CheckOptions tcp) = (Http(), Tcp());
         listener.Stop();
-        Assert.Equal(new CheckAnswer("up", false, "connection refused"), await probe.ProbeAsync(http, CancellationToken.None));
-        Assert.Equal(new CheckAnswer("port", false, "connection refused"), await probe.ProbeAsync(tcp, CancellationToken.None));
+        Assert.Equal(new CheckAnswer("up", false, "connection refused"), await probe.ProbeAsync(App, http, CancellationToken.None));
+        Assert.Equal(new CheckAnswer("port", false, "connection refused"), await probe.ProbeAsync(App, tcp, CancellationToken.None));
     }
 
     [Fact]
     public async Task An_open_port_passes() =>
-        Assert.Equal(new CheckAnswer("port", true, "connected in 0 ms"), await probe.ProbeAsync(Tcp(), CancellationToken.None));
+        Assert.Equal(new CheckAnswer("port", true, "connected in 0 ms"), await probe.ProbeAsync(App, Tcp(), CancellationToken.None));
 
     [Fact]
     public async Task A_plain_port_is_no_https()
     {
         Task server = ServeAsync("HTTP/1.1 400 Bad Request\r\n\r\n", thenHang: false);
-        CheckAnswer answer = await probe.ProbeAsync(Http(scheme: "https"), CancellationToken.None);
+        CheckAnswer answer = await probe.ProbeAsync(App, Http(scheme: "https"), CancellationToken.None);
         Assert.False(answer.Passed);
         Assert.StartsWith("no TLS: ", answer.Detail, StringComparison.Ordinal);
         await server;
@@ -133,7 +137,7 @@ public sealed class HealthProbeTests : IDisposable
         var request = new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=shop", key, System.Security.Cryptography.HashAlgorithmName.SHA256);
         DateTimeOffset now = TimeProvider.System.GetUtcNow();
         using var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
-        Task<CheckAnswer> answer = probe.ProbeAsync(Http(scheme: "https"), CancellationToken.None);
+        Task<CheckAnswer> answer = probe.ProbeAsync(App, Http(scheme: "https"), CancellationToken.None);
         using Socket socket = await listener.AcceptSocketAsync(stop.Token);
         await using var tls = new System.Net.Security.SslStream(new NetworkStream(socket));
         await tls.AuthenticateAsServerAsync(certificate);
@@ -147,7 +151,7 @@ public sealed class HealthProbeTests : IDisposable
     {
         using var cancel = new CancellationTokenSource();
         Task server = ServeAsync("", thenHang: true);
-        Task<CheckAnswer> answer = probe.ProbeAsync(Http(), cancel.Token);
+        Task<CheckAnswer> answer = probe.ProbeAsync(App, Http(), cancel.Token);
         await asked.Task;
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => answer);

@@ -30,7 +30,7 @@ public class StatusReporterTests
     [Fact]
     public void Says_what_needs_a_person()
     {
-        AppState state = Empty with { Proved = [new ProvedRelease(V1, "d-8", DateTimeOffset.UnixEpoch)], Attention = Deployment(V1, Step.Restart, Outcome.NeedsOperator) };
+        AppState state = Empty with { Proved = [new ProvedRelease(V1, "d-8", DateTimeOffset.UnixEpoch)], Attention = new Attention("d-9", "v1.0.0", "") };
         Assert.Equal("shop needs operator (deployment d-9)", StatusReporter.Describe([(state, null)]));
     }
 
@@ -42,5 +42,5 @@ public class StatusReporterTests
     }
 
     private static Deployment Deployment(ReleaseRef? from, Step? step, Outcome? outcome) => new(
-        "d-9", new AppName("shop"), from, from is null ? null : "d-8", V2, Trigger.Track, "tracking", DateTimeOffset.UnixEpoch, null, outcome, step, null, null, null, []);
+        "d-9", new AppName("shop"), from, from is null ? null : "d-8", V2, Trigger.Track, "tracking", DateTimeOffset.UnixEpoch, null, outcome, step, null, null, []);
 }

@@ -53,7 +53,7 @@ public class DecisionTests
 
     [Theory, MemberData(nameof(Tracks))]
     public void Leaves_an_app_that_needs_an_operator(bool channel) =>
-        Leaves("v1.1.0", States.Running("v1.0.0") with { Attention = States.Deployment("d7", "v1.0.5", Outcome.NeedsOperator) }, Of(channel), "left alone since deployment d7 needs an operator");
+        Leaves("v1.1.0", States.Running("v1.0.0") with { Attention = new Attention("d7", "v1.0.5", "") }, Of(channel), "left alone since deployment d7 needs an operator");
 
     [Theory, MemberData(nameof(Tracks))]
     public void Leaves_an_app_that_is_being_deployed(bool channel) =>
@@ -103,5 +103,5 @@ internal static class States
     public static AppState Running(string version) => Empty with { Proved = [new ProvedRelease(Ref(version), "shop-1", default)] };
 
     public static Deployment Deployment(string id, string to, Outcome? outcome) =>
-        new(id, Shop, null, null, Ref(to), Trigger.Track, "tracking", default, null, outcome, null, null, null, null, []);
+        new(id, Shop, null, null, Ref(to), Trigger.Track, "tracking", default, null, outcome, null, null, null, []);
 }

@@ -276,6 +276,12 @@ public sealed class TrackingServiceTests : IDisposable
 
         public AppOptions App(AppName name) => Apps.Single(app => app.Name == name);
 
+        public IReadOnlyDictionary<string, string> Secrets(string secretsFile) => throw new NotSupportedException();
+
+        public void Check() => throw new NotSupportedException();
+
+        public string Effective(AppName? app, string? releaseYaml) => throw new NotSupportedException();
+
         public AppDefinition Define(AppName app, string? releaseYaml) => throw new NotSupportedException();
     }
 
