@@ -98,6 +98,10 @@ internal sealed partial class Disk : IDisk
 
     public void RemoveDirectory(string path) => Check(NativeRemoveDirectory(path), "rmdir", path, ErrorNoEntry);
 
+    public void SetOwner(string path, uint user, uint group) => Check(NativeChangeOwner(path, user, group), "chown", path);
+
+    public void SetMode(string path, UnixFileMode mode) => File.SetUnixFileMode(path, mode);
+
     public void SyncFile(string path) => WithDescriptor(path, NativeSync, "fsync");
 
     public void SyncDirectory(string path) => WithDescriptor(path, NativeSync, "fsync");
@@ -152,6 +156,9 @@ internal sealed partial class Disk : IDisk
 
     [LibraryImport("libc", EntryPoint = "symlink", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int NativeSymbolicLink(string target, string path);
+
+    [LibraryImport("libc", EntryPoint = "lchown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int NativeChangeOwner(string path, uint user, uint group);
 
     [LibraryImport("libc", EntryPoint = "unlink", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int NativeUnlink(string path);

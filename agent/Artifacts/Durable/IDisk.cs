@@ -56,6 +56,12 @@ internal interface IDisk
     /// <summary>Removes an empty directory; nothing when it is missing.</summary>
     void RemoveDirectory(string path);
 
+    /// <summary>Gives a file or directory to a user and a group; a link is not followed. Not synced.</summary>
+    void SetOwner(string path, uint user, uint group);
+
+    /// <summary>Sets the mode of a file or directory. Not synced.</summary>
+    void SetMode(string path, UnixFileMode mode);
+
     void SyncFile(string path);
 
     void SyncDirectory(string path);

@@ -146,6 +146,9 @@ internal sealed record AppOptions(
 
     /// <summary>Limits of steps that the operator set; the others have the engine's.</summary>
     public IReadOnlyDictionary<Step, TimeSpan> Deadlines { get; init; } = new Dictionary<Step, TimeSpan>();
+
+    /// <summary>The operator's own hooks: all that can run before the release lies on this host.</summary>
+    public IReadOnlyList<HookOptions> Hooks { get; init; } = [];
 }
 
 /// <summary>What one release of an app runs as here: the release's agent.yaml under the operator's file.</summary>

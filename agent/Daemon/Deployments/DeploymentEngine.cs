@@ -20,22 +20,6 @@ internal sealed record DeploymentRequest(AppName App, Track? Wanted, Trigger Tri
     public Action<string>? Waiting { get; init; }
 }
 
-/// <summary>What differs between two generations; a value is null where it may not be shown.</summary>
-/// <param name="A">For people: <c>v1.1.0 (shop-3)</c>.</param>
-internal sealed record GenerationDifference(
-    string A, string B, ImmutableArray<Difference> Files, ImmutableArray<Difference> Units, ImmutableArray<Difference> Environment);
-
-/// <param name="Before">Null: it was not there, or may not be shown.</param>
-/// <param name="After">Null: it is not there any more, or may not be shown.</param>
-internal sealed record Difference(DifferenceKind Kind, string Name, string? Before, string? After);
-
-internal enum DifferenceKind
-{
-    Added,
-    Removed,
-    Changed,
-}
-
 /// <summary>What happens in a deployment: a journal record, or progress that is not journaled.</summary>
 internal abstract record DeploymentEvent
 {
@@ -60,41 +44,67 @@ internal sealed record InstalledRelease(ReleaseRef Release, bool Current, string
 /// <param name="stopping">The agent stops; deployments in flight are left for recovery.</param>
 internal sealed class DeploymentEngine(
     DeploymentLog log, DeploymentRunner runner, DeploymentSteps steps, IConfiguration configuration, IArtifactSource source,
-    InstalledReleases installed, TimeProvider time, ILogger<DeploymentEngine> logger, CancellationToken stopping)
+    InstalledReleases installed, GenerationComparison comparison, EvidenceFiles evidence, TimeProvider time, ILogger<DeploymentEngine> logger, CancellationToken stopping)
 {
-    /// <summary>Apps for which a deployment is being resolved, and who asked; the journal knows those under way.</summary>
-    private readonly ConcurrentDictionary<AppName, string> starting = new();
+    private readonly StartQueue queue = new();
     private readonly ConcurrentDictionary<string, Task> running = new();
+    private readonly ConcurrentDictionary<string, Cancellation> cancellations = new();
 
     /// <summary>Resolves what is wanted, then starts the deployment; it goes on whatever becomes of the caller.</summary>
     /// <returns>The deployment; it has an outcome already where nothing is to be done.</returns>
     /// <exception cref="OperatorException">
-    /// <see cref="ExitCode.Refused"/>: one is under way for this app (its id and step are told), or the release is quarantined;
-    /// <see cref="ExitCode.Usage"/>: no such app or version; <see cref="ExitCode.Unreachable"/>: the store does not answer.
+    /// <see cref="ExitCode.Refused"/>: one is under way for this app (its id and step are told), something else runs than was expected, or the
+    /// release is quarantined or above the operator's ceiling; <see cref="ExitCode.Usage"/>: no such app or version; <see cref="ExitCode.Unreachable"/>: the store does not answer.
     /// </exception>
     public async Task<Deployment> StartAsync(DeploymentRequest request, CancellationToken cancellationToken)
     {
         AppOptions options = configuration.App(request.App);
-        if (!starting.TryAdd(request.App, request.By)) throw Busy(request.App);
-        try
+        using IDisposable turn = request.Waiting is { } waiting
+            ? await queue.WaitAsync(request.App, request.By, cancellationToken)
+            : queue.TryTake(request.App, request.By) ?? throw Busy(request.App);
+        while (log.State.App(request.App).Running is { } first)
         {
-            if (log.State.App(request.App).Running is not null) throw Busy(request.App);
-            string id = $"{request.App}-{log.State.App(request.App).Count + 1}";
-            ReleaseRef to = await ResolveAsync(options, request, cancellationToken);
-            AppState state = log.State.App(request.App);
-            if (state.Current == to && !request.Force && LastLive(state) is { } live) return live;
-            if (state.Quarantined.TryGetValue(to.Digest, out Quarantine? quarantine) && !request.Force)
-                throw new OperatorException(
-                    ExitCode.Refused, $"{request.App} {to.Version} is quarantined on this host since {quarantine.Deployment}: {quarantine.Cause}",
-                    $"publish a mended version, or deploy this one all the same with 'agentctl deploy {to.Version} --app {request.App} --force'");
-            log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, state.Current, state.Generation, to, request.Trigger, request.By));
-            Go(id);
-            return log.State.Find(id)!;
+            if (request.Waiting is null) throw Busy(request.App);
+            request.Waiting($"waiting for {first.Id} to {first.To.Version}, which is at {Word(first.Step)}");
+            await foreach (DeploymentEvent _ in log.WatchAsync(first.Id, cancellationToken)) { }
         }
-        finally
+        ReleaseRef? current = log.State.App(request.App).Current;
+        if (request.Expect is { } expected && expected != (current?.Version ?? "none"))
+            throw new OperatorException(ExitCode.Refused, $"{request.App} runs {current?.Version ?? "nothing"}, not {expected} as was expected", "look at it with 'agentctl status', then ask again");
+        ReleaseRef to = await ResolveAsync(options, request, cancellationToken);
+        string? passedOver = await PassedOverAsync(options, request, to, cancellationToken);
+        AppState state = log.State.App(request.App);
+        if (state.Current == to && !request.Force && LastLive(state) is { } live) return live;
+        if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
+        string id = $"{request.App}-{state.Count + 1}";
+        log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, state.Current, state.Generation, to, request.Trigger, request.By) { PassedOver = passedOver });
+        Go(id);
+        return log.State.Find(id)!;
+    }
+
+    /// <summary>Goes back from a deployment under way, as if the step under way had failed; returns when that has begun.</summary>
+    /// <exception cref="OperatorException"><see cref="ExitCode.Refused"/>: it has an outcome, goes back already, or is behind its commit point.</exception>
+    public async Task<Deployment> CancelAsync(string deployment, string by, CancellationToken cancellationToken)
+    {
+        Deployment found = Find(deployment);
+        OperatorException Late(string what) => new(ExitCode.Refused, $"{deployment} {what}", $"look at it: agentctl watch {deployment}");
+        switch (DeploymentState.Of(found))
         {
-            starting.TryRemove(request.App, out _);
+            case DeploymentState.Finished: throw Late("has ended");
+            case DeploymentState.Backward or DeploymentState.Concluding { Outcome: not Outcome.Live }: throw Late("goes back already");
+            case DeploymentState.Sweeping or DeploymentState.Concluding: throw Late($"is behind its commit point: {found.To.Version} is live");
         }
+        if (!cancellations.TryGetValue(deployment, out Cancellation? cancellation)) throw Late("is about to end");
+        cancellation.Request(by);
+        await foreach (DeploymentEvent happened in log.WatchAsync(deployment, cancellationToken))
+        {
+            switch ((happened as DeploymentEvent.Recorded)?.Record)
+            {
+                case JournalRecord.Committed: throw Late($"was quicker: {found.To.Version} is live");
+                case JournalRecord.StepFailed or JournalRecord.UndoStarted or JournalRecord.DeploymentFinished: return Find(deployment);
+            }
+        }
+        return Find(deployment);
     }
 
     /// <summary>All events of a deployment from its beginning; ends after its outcome. Slow readers lose progress, never records.</summary>
@@ -108,10 +118,6 @@ internal sealed class DeploymentEngine(
     /// <exception cref="OperatorException">No such deployment (<see cref="ExitCode.Usage"/>).</exception>
     public Deployment Find(string deployment) => log.State.Find(deployment)
         ?? throw new OperatorException(ExitCode.Usage, $"there is no deployment '{deployment}' on this host", "list them with 'agentctl history'");
-
-    /// <summary>Goes back from a deployment under way, as if the step under way had failed; returns when that has begun.</summary>
-    /// <exception cref="OperatorException"><see cref="ExitCode.Refused"/>: it has an outcome, goes back already, or is behind its commit point.</exception>
-    public Task<Deployment> CancelAsync(string deployment, string by, CancellationToken cancellationToken) => throw new NotImplementedException();
 
     /// <summary>Tracking leaves the app alone until <see cref="Resume"/>.</summary>
     public void Hold(AppName app, string by, string reason) => log.Record(new JournalRecord.Held(time.GetUtcNow(), configuration.App(app).Name.Value, by, reason));
@@ -147,13 +153,24 @@ internal sealed class DeploymentEngine(
     /// <param name="a">A version or a deployment's id; null: the generation before the one that runs.</param>
     /// <param name="b">Null: the one that runs.</param>
     /// <exception cref="OperatorException">It is not on this host (any more), or nothing ran (<see cref="ExitCode.Refused"/>).</exception>
-    public GenerationDifference Diff(AppName app, string? a, string? b) => throw new NotImplementedException();
+    public GenerationDifference Diff(AppName app, string? a, string? b)
+    {
+        AppState state = State(configuration.App(app).Name);
+        string Nothing(int place) => state.Proved.ElementAtOrDefault(place)?.Generation ?? throw new OperatorException(
+            ExitCode.Refused, $"{(place == 0 ? "nothing" : "only one release")} of {app} has run on this host", $"see what has: agentctl history --app {app}");
+        string Of(string wanted) =>
+            state.Deployments.FindLast(d => d.Id == wanted)?.Id
+            ?? state.Proved.Find(p => p.Release.Version == wanted || p.Generation == wanted)?.Generation
+            ?? state.Deployments.FindLast(d => d.To.Version == wanted)?.Id
+            ?? throw new OperatorException(ExitCode.Usage, $"there is no version or deployment '{wanted}' of {app} on this host", $"see what is: agentctl releases --app {app}");
+        return comparison.Compare(app, a is null ? Nothing(1) : Of(a), b is null ? Nothing(0) : Of(b));
+    }
 
     /// <summary>What was seen when a deployment failed; null: nothing, or it is gone.</summary>
-    public Evidence? EvidenceOf(Deployment deployment) => throw new NotImplementedException();
+    public Evidence? EvidenceOf(Deployment deployment) => evidence.Read(deployment.App, deployment.Id);
 
     /// <summary>A sentence on a deployment that did not end live: what failed first, and whose fault it looks like.</summary>
-    public string Verdict(Deployment deployment) => throw new NotImplementedException();
+    public string Verdict(Deployment deployment) => Deployments.Verdict.Of(deployment, EvidenceOf(deployment));
 
     /// <summary>agent.yaml of the release that runs; null: none.</summary>
     public string? RunningYaml(AppName app) => State(app).Current is { } current ? installed.ReadText(app, current.Version, "agent.yaml") : null;
@@ -164,13 +181,20 @@ internal sealed class DeploymentEngine(
     public ImmutableArray<InstalledRelease> Releases(AppName app)
     {
         AppState state = log.State.App(app);
-        ImmutableDictionary<string, string> kept = Retention.Reasons(state, configuration.App(app).Keep);
+        AppOptions options = configuration.App(app);
+        ImmutableDictionary<string, string> kept = Retention.Reasons(state, options.Keep);
+        IReadOnlyList<ReleaseRef> spare = options.KeepFree > 0 ? Retention.Spare(state, options.Keep) : [];
         return
         [
             .. installed.List(app)
                 .Select(release => new InstalledRelease(
-                    release, installed.Current(app) == release.Version, kept.GetValueOrDefault(release.Digest), installed.Manifest(app, release.Version).TotalSize,
-                    state.Proved.Find(p => p.Release.Digest == release.Digest)?.At, state.Quarantined.ContainsKey(release.Digest)))
+                    release, installed.Current(app) == release.Version,
+                    spare.Contains(release) ? $"{kept[release.Digest]}, unless less than {options.KeepFree / 1_000_000} MB are free" : kept.GetValueOrDefault(release.Digest),
+                    installed.Manifest(app, release.Version).TotalSize,
+                    state.Proved.Find(p => p.Release.Digest == release.Digest)?.At, state.Quarantined.ContainsKey(release.Digest))
+                {
+                    GoesBecause = Retention.Goes(state, options.Keep, release),
+                })
                 .OrderByDescending(release => new ReleaseVersion(release.Release.Version)),
         ];
     }
@@ -186,37 +210,86 @@ internal sealed class DeploymentEngine(
             if (state.Running is { } deployment)
             {
                 logger.Recovering(state.Name, deployment.Id);
-                log.Record(new JournalRecord.Interrupted(time.GetUtcNow(), deployment.Id));
-                await runner.RunAsync(deployment.Id, s => s is DeploymentState.Backward { Undo: [Step.Gate] }, cancellationToken);
-                steps.RemoveLeftovers(log.State.App(state.Name));
-                Go(deployment.Id);
+                log.RecordIfPossible(new JournalRecord.Interrupted(time.GetUtcNow(), deployment.Id));
+                await runner.StopHooksAsync(deployment, cancellationToken);
+                using var nobody = new Cancellation();
+                await runner.RunAsync(deployment.Id, s => s is DeploymentState.Backward { Undo: [Step.Gate] }, nobody, cancellationToken);
             }
-            else steps.RemoveLeftovers(state);
+            Tidy(() => steps.RemoveLeftovers(log.State.App(state.Name)));
+            Tidy(() => RemoveOldEvidence(state.Name));
+            if (log.State.App(state.Name).Running is { } verdictLeft) Go(verdictLeft.Id);
         }
     }
 
     /// <summary>Waits until nothing is under way any more, or the agent stops.</summary>
     public Task IdleAsync() => Task.WhenAll(running.Values);
 
-    private void Go(string id) => running[id] = Task.Run(async () =>
+    private void Go(string id)
+    {
+        var cancellation = new Cancellation();
+        cancellations[id] = cancellation;
+        running[id] = Task.Run(async () =>
+        {
+            try
+            {
+                await runner.RunAsync(id, _ => false, cancellation, stopping);
+                Tidy(() => RemoveOldEvidence(Find(id).App));
+            }
+            catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+            {
+                // Left for recovery.
+            }
+            catch (Exception e)
+            {
+                logger.Broken(id, e);
+            }
+            finally
+            {
+                cancellations.TryRemove(id, out _);
+                running.TryRemove(id, out _);
+            }
+        });
+    }
+
+    private void Tidy(Action remove)
     {
         try
         {
-            await runner.RunAsync(id, _ => false, stopping);
+            remove();
         }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        catch (IOException e)
         {
-            // Left for recovery.
+            logger.NotTidied(e);   // a full or read-only disk: the next start or sweep takes it
         }
-        catch (Exception e)
+    }
+
+    private void RemoveOldEvidence(AppName app) => evidence.RemoveAllBut(app, log.State.App(app).Deployments.Select(d => d.Id).ToHashSet());
+
+    /// <summary>What the track points at, where a person wants something else: until it moves, tracking leaves their choice alone.</summary>
+    private async Task<string?> PassedOverAsync(AppOptions options, DeploymentRequest request, ReleaseRef to, CancellationToken cancellationToken)
+    {
+        if (request.Trigger != Trigger.Deploy || request.Wanted is not Track.Exactly || options.Track is not { } track) return null;
+        try
         {
-            logger.Broken(id, e);
+            return await source.ResolveAsync(options.Name, track, cancellationToken) is { } found && found.Digest.Hex != to.Digest ? found.Version.Text : null;
         }
-        finally
+        catch (OperatorException)
         {
-            running.TryRemove(id, out _);
+            return null;   // the version itself was found; that the track cannot be read is tracking's to tell
         }
-    });
+    }
+
+    private static void RefuseUnwanted(AppOptions options, AppState state, ReleaseRef to, Trigger trigger)
+    {
+        if (state.Quarantined.TryGetValue(to.Digest, out Quarantine? quarantine))
+            throw new OperatorException(
+                ExitCode.Refused, $"{options.Name} {to.Version} is quarantined on this host since {quarantine.Deployment}: {quarantine.Cause}",
+                $"publish a mended version, or deploy this one all the same with 'agentctl deploy {to.Version} --app {options.Name} --force'");
+        if (options.MaxVersion is { } most && ReleaseVersion.TryParse(to.Version, out ReleaseVersion? version) && version > most)
+            throw new OperatorException(
+                ExitCode.Refused, $"{options.Name} {to.Version} is above {most}, the max_version of apps.d/{options.Name}.yaml",
+                trigger == Trigger.Rollback ? "raise max_version" : "raise max_version, or use --force");
+    }
 
     private async Task<ReleaseRef> ResolveAsync(AppOptions options, DeploymentRequest request, CancellationToken cancellationToken)
     {
@@ -248,9 +321,12 @@ internal sealed class DeploymentEngine(
     {
         Deployment? first = log.State.App(app).Running;
         return first is null
-            ? new OperatorException(ExitCode.Refused, $"a deployment of {app}, asked for by {starting.GetValueOrDefault(app)}, is just starting", "look at it with 'agentctl status'")
+            ? new OperatorException(
+                ExitCode.Refused, $"a deployment of {app}, asked for by {queue.First(app)}, is just starting", "look at it with 'agentctl status', or wait your turn with --wait")
             : new OperatorException(
-                ExitCode.Refused, $"{app} is being deployed: {first.Id} to {first.To.Version} is at {first.Step?.ToString().ToLowerInvariant() ?? "its start"}",
-                $"wait for it: agentctl watch {first.Id}");
+                ExitCode.Refused, $"{app} is being deployed: {first.Id} to {first.To.Version} is at {Word(first.Step)}",
+                $"wait for it with 'agentctl watch {first.Id}', or for your turn with --wait");
     }
+
+    private static string Word(Step? step) => step?.ToString().ToLowerInvariant() ?? "its start";
 }

@@ -4,7 +4,8 @@ using Agent.Daemon.State;
 namespace Agent.Daemon.Deployments;
 
 /// <summary>The journal, the state folded from it, and those who watch. Thread-safe.</summary>
-internal sealed class DeploymentLog(Journal journal, IEnumerable<JournalRecord> records, ILogger<DeploymentLog> logger)
+/// <param name="history">Deployments of an app that the journal keeps.</param>
+internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord> records, int history, TimeProvider time, ILogger<DeploymentLog> logger)
 {
     /// <summary>Progress that a slow watcher may be behind before more is dropped for it; records are never dropped.</summary>
     private const int ProgressBacklog = 100;
@@ -12,7 +13,8 @@ internal sealed class DeploymentLog(Journal journal, IEnumerable<JournalRecord> 
     private readonly Lock gate = new();
     private readonly List<Watcher> watchers = [];
     private readonly Queue<JournalRecord> unsaved = [];
-    private volatile AgentState state = records.Aggregate(AgentState.Empty, (state, record) => state.Apply(record));
+    private volatile AgentState state = Fold(records);
+    private int others = records.Count(record => record is JournalRecord.OfApp);
 
     public AgentState State => state;
 
@@ -29,6 +31,8 @@ internal sealed class DeploymentLog(Journal journal, IEnumerable<JournalRecord> 
             }
             journal.Append(record);
             Publish(record);
+            if (record is JournalRecord.OfApp) others++;
+            if (record is JournalRecord.DeploymentFinished or JournalRecord.OfApp && Compaction.IsDue(state, history, others)) Compact();
         }
     }
 
@@ -83,6 +87,24 @@ internal sealed class DeploymentLog(Journal journal, IEnumerable<JournalRecord> 
             lock (gate) watchers.Remove(watcher);
         }
     }
+
+    private void Compact()
+    {
+        IReadOnlyList<JournalRecord> kept = Compaction.Records(state, history, time.GetUtcNow());
+        try
+        {
+            journal.Replace(kept);
+        }
+        catch (IOException e)
+        {
+            logger.JournalNotCompacted(e);   // it is whole, and only longer than need be
+            return;
+        }
+        state = Fold(kept);
+        others = state.Apps.Count;
+    }
+
+    private static AgentState Fold(IEnumerable<JournalRecord> records) => records.Aggregate(AgentState.Empty, (state, record) => state.Apply(record));
 
     private void Publish(JournalRecord record)
     {

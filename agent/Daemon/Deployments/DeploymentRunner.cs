@@ -1,17 +1,19 @@
 using Agent.Artifacts;
-using Agent.Daemon.Configuration;
+using Agent.Daemon.Health;
 using Agent.Daemon.State;
 using static Agent.Daemon.State.JournalRecord;
 
 namespace Agent.Daemon.Deployments;
 
 /// <summary>Walks one deployment to its outcome: asks <see cref="DeploymentState"/> what is next, journals, acts, journals.</summary>
-internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps, EvidenceCollector evidence, TimeProvider time, ILogger<DeploymentRunner> logger)
+internal sealed class DeploymentRunner(
+    DeploymentLog log, DeploymentSteps steps, HookRunner hooks, EvidenceCollector evidence, TimeProvider time, ILogger<DeploymentRunner> logger)
 {
     /// <summary>Runs until the outcome, or until <paramref name="until"/> says that the rest may wait.</summary>
+    /// <param name="cancellation">A person's wish to go back; heeded before the commit point.</param>
     /// <param name="stopping">The agent stops: the deployment is left as it is, for recovery.</param>
     /// <exception cref="OperationCanceledException"><paramref name="stopping"/>.</exception>
-    public async Task RunAsync(string id, Func<DeploymentState, bool> until, CancellationToken stopping)
+    public async Task RunAsync(string id, Func<DeploymentState, bool> until, Cancellation cancellation, CancellationToken stopping)
     {
         DeploymentWork work = NewWork(id);
         while (true)
@@ -22,18 +24,21 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
             if (until(state)) return;
             switch (state)
             {
+                case DeploymentState.Forward or DeploymentState.Committing when cancellation.By is not null:
+                    log.RecordIfPossible(new StepFailed(Now, id, state is DeploymentState.Forward f ? f.Step : Step.Gate, Cancelled(cancellation), "", Blame: false));
+                    break;
                 case DeploymentState.Forward s:
                     TryRecord(new StepStarted(Now, id, s.Step), s.Step);
                     break;
                 case DeploymentState.Acting s:
-                    await DoAsync(deployment, s.Step, work, stopping);
+                    await DoAsync(deployment, s.Step, work, cancellation, stopping);
                     break;
                 case DeploymentState.Committing:
                     TryRecord(new Committed(Now, id), Step.Gate);
                     break;
                 case DeploymentState.Sweeping:
                     log.RecordIfPossible(new StepStarted(Now, id, Step.Sweep));
-                    await DoAsync(deployment, Step.Sweep, work, stopping);
+                    await SweepAsync(deployment, work, stopping);
                     break;
                 case DeploymentState.Backward s:
                     await UndoAsync(deployment, s.Undo[0], work, stopping);
@@ -47,25 +52,59 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
         }
     }
 
+    /// <summary>Ends what the agent's last life left running of a deployment beside its units. Never fails.</summary>
+    public async Task StopHooksAsync(Deployment deployment, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await hooks.StopAsync(deployment, NewWork(deployment.Id), cancellationToken);
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            logger.HooksNotStopped(deployment.App, deployment.Id, e);   // they end at their own time limit
+        }
+    }
+
     private DateTimeOffset Now => time.GetUtcNow();
 
-    private async Task DoAsync(Deployment deployment, Step step, DeploymentWork work, CancellationToken stopping)
+    private async Task DoAsync(Deployment deployment, Step step, DeploymentWork work, Cancellation cancellation, CancellationToken stopping)
     {
         using IDisposable? scope = Scope(deployment, step);
         logger.StepStarts(deployment.App, deployment.To.Version, Name(step), deployment.Id);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation.Token, stopping);
         try
         {
-            string? detail = await WithDeadlineAsync(
-                DeploymentSteps.Deadline(step, work.Definition), $"{Name(step)} took too long", token => steps.DoAsync(deployment, step, work, token), stopping);
-            if (step == Step.Sweep) log.RecordIfPossible(new StepDone(Now, deployment.Id, step, detail));
-            else TryRecord(new StepDone(Now, deployment.Id, step, detail), step);
+            await hooks.RunAsync(deployment, step, before: true, work, stop.Token);
+            string? detail = await WithDeadlineAsync(deployment, step, work, $"{Name(step)} took too long", token => steps.DoAsync(deployment, step, work, token), stop.Token);
+            await hooks.RunAsync(deployment, step, before: false, work, stop.Token);
+            TryRecord(new StepDone(Now, deployment.Id, step, detail), step);
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
-            logger.StepFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, e.Message, e);
-            bool blame = step is Step.Restart or Step.Gate && e is GateException or OperatorException { Code: ExitCode.RolledBack };   // not for a masked unit, or a bus that is away
-            Evidence? seen = step == Step.Sweep ? null : await evidence.CollectAsync(steps.GenerationTo(deployment), (e as GateException)?.Verdict.Last ?? [], stopping);
-            log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, Describe(e), (e as OperatorException)?.Remedy ?? "", blame));
+            string cause = cancellation.By is null ? Describe(e) : Cancelled(cancellation);
+            logger.StepFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, cause, e);
+            // Not for a masked unit, a bus that is away, or a person who changed their mind.
+            bool blame = cancellation.By is null && e is GateException or HookException or OperatorException { Code: ExitCode.RolledBack };
+            await evidence.CollectAsync(deployment, step, (e as GateException)?.Verdict.Last ?? [], work, stopping);
+            log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, work.Redactor.Clean(cause), (e as OperatorException)?.Remedy ?? "", blame));
+        }
+    }
+
+    /// <summary>Behind the commit point: what fails is told, and changes nothing.</summary>
+    private async Task SweepAsync(Deployment deployment, DeploymentWork work, CancellationToken stopping)
+    {
+        using IDisposable? scope = Scope(deployment, Step.Sweep);
+        try
+        {
+            await hooks.RunAsync(deployment, Step.Sweep, before: true, work, stopping);
+            await WithDeadlineAsync(deployment, Step.Sweep, work, "sweep took too long", token => steps.DoAsync(deployment, Step.Sweep, work, token), stopping);
+            await hooks.RunAsync(deployment, Step.Sweep, before: false, work, stopping);
+            log.RecordIfPossible(new StepDone(Now, deployment.Id, Step.Sweep, null));
+        }
+        catch (Exception e) when (!stopping.IsCancellationRequested)
+        {
+            logger.StepFailed(deployment.App, deployment.To.Version, Name(Step.Sweep), deployment.Id, e.Message, e);
+            log.RecordIfPossible(new StepFailed(Now, deployment.Id, Step.Sweep, Describe(e), (e as OperatorException)?.Remedy ?? "", Blame: false));
         }
     }
 
@@ -77,7 +116,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
         try
         {
             await WithDeadlineAsync(
-                DeploymentSteps.Deadline(step, work.Definition), $"going back over {Name(step)} took too long",
+                deployment, step, work, $"going back over {Name(step)} took too long",
                 async token =>
                 {
                     await steps.UndoAsync(deployment, step, work, token);
@@ -89,6 +128,7 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
             logger.UndoFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, e.Message, e);
+            if (step is Step.Restart or Step.Gate) await evidence.CollectOldAsync(deployment, (e as GateException)?.Verdict.Last ?? [], work, stopping);
             log.RecordIfPossible(new UndoFailed(Now, deployment.Id, step, Describe(e)));
         }
     }
@@ -96,10 +136,23 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
     private void Conclude(Deployment deployment, DeploymentState.Concluding state)
     {
         bool quarantine = state is { Blame: true, Outcome: Outcome.RolledBack } && deployment.From?.Digest != deployment.To.Digest;
+        if (quarantine) DropDownloads(deployment.App);   // of any other failure they are kept for the next try
         log.RecordIfPossible(new DeploymentFinished(Now, deployment.Id, state.Outcome, quarantine));
         if (state.Outcome == Outcome.Live) logger.Live(deployment.App, deployment.To.Version, deployment.Id);
         else logger.NotLive(deployment.App, deployment.To.Version, deployment.Id, state.Outcome, log.State.Find(deployment.Id)?.Cause ?? "");
         if (quarantine) logger.Quarantined(deployment.App, deployment.To.Version, deployment.Id);
+    }
+
+    private void DropDownloads(AppName app)
+    {
+        try
+        {
+            steps.DropDownloads(app);
+        }
+        catch (IOException e)
+        {
+            logger.DownloadsNotDropped(app, e);   // the next sweep takes them
+        }
     }
 
     /// <summary>A record without which nothing may go on: where the disk does not take it, the step has failed.</summary>
@@ -115,17 +168,19 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
         }
     }
 
-    private async Task<T> WithDeadlineAsync<T>(TimeSpan deadline, string late, Func<CancellationToken, Task<T>> act, CancellationToken stopping)
+    private async Task<T> WithDeadlineAsync<T>(
+        Deployment deployment, Step step, DeploymentWork work, string late, Func<CancellationToken, Task<T>> act, CancellationToken stop)
     {
+        TimeSpan deadline = steps.Deadline(deployment.App, step, work.Definition);
         using var timer = new CancellationTokenSource(deadline, time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, stopping);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, stop);
         try
         {
             return await act(either.Token);
         }
-        catch (OperationCanceledException e) when (timer.IsCancellationRequested)
+        catch (OperationCanceledException e) when (timer.IsCancellationRequested && !stop.IsCancellationRequested)
         {
-            throw new TimeoutException($"{late} (limit {deadline.TotalMinutes:0.#} min)", e);
+            throw new TimeoutException($"{late} (limit {Spoken.Duration(deadline)})", e);
         }
     }
 
@@ -145,9 +200,11 @@ internal sealed class DeploymentRunner(DeploymentLog log, DeploymentSteps steps,
 
     private IDisposable? Scope(Deployment deployment, Step step) => logger.DeploymentScope(deployment.App, deployment.Id, deployment.To.Version, step);
 
+    private static string Cancelled(Cancellation cancellation) => $"cancelled by {cancellation.By}";
+
     private static string Name(Step step) => step.ToString().ToLowerInvariant();
 
-    private static string Describe(Exception e) => e is OperatorException or GateException or IOException or TimeoutException
+    private static string Describe(Exception e) => e is OperatorException or GateException or HookException or IOException or TimeoutException
         ? e.Message
         : $"{e.GetType().Name}: {e.Message}";
 

@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using Agent.Artifacts;
+using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Health;
 using Agent.Daemon.Releases;
@@ -17,10 +19,10 @@ internal sealed class GateException(GateVerdict verdict) : Exception(verdict.Cau
 /// Which comes when is <see cref="DeploymentState"/>'s to say.
 /// </summary>
 internal sealed class DeploymentSteps(
-    IConfiguration configuration, IArtifactSource source, InstalledReleases releases, Generations generations, ISupervisor supervisor, Gate gate)
+    IConfiguration configuration, IArtifactSource source, InstalledReleases releases, SharedTree shared, Generations generations, ISupervisor supervisor, Gate gate, IDisk disk)
 {
     /// <summary>Time within which a step must be done; the gate has its own times on top.</summary>
-    public static TimeSpan Deadline(Step step, AppDefinition? definition) => step switch
+    public TimeSpan Deadline(AppName app, Step step, AppDefinition? definition) => Options(app)?.Deadlines.TryGetValue(step, out TimeSpan set) == true ? set : step switch
     {
         Step.Fetch => TimeSpan.FromHours(1),
         Step.Stage or Step.Sweep => TimeSpan.FromMinutes(10),
@@ -31,13 +33,13 @@ internal sealed class DeploymentSteps(
     };
 
     /// <summary>The generation that a deployment made; null before it was prepared.</summary>
-    public Generation? GenerationTo(Deployment deployment) => Try(deployment.App, deployment.Id);
+    public Generation? GenerationTo(Deployment deployment) => generations.Find(deployment.App, deployment.Id);
 
     /// <summary>The generation that ran before; null at a first deployment.</summary>
     public Generation? GenerationFrom(Deployment deployment) => deployment.FromGeneration is { } id ? generations.Load(deployment.App, id) : null;
 
     /// <summary>What a generation runs as; null when it is gone.</summary>
-    public AppDefinition? Definition(AppName app, string generation) => Try(app, generation)?.Definition;
+    public AppDefinition? Definition(AppName app, string generation) => generations.Find(app, generation)?.Definition;
 
     /// <returns>What was done, for people; null where the step's name says it.</returns>
     public async Task<string?> DoAsync(Deployment deployment, Step step, DeploymentWork work, CancellationToken cancellationToken)
@@ -52,25 +54,24 @@ internal sealed class DeploymentSteps(
                 work.Fetched = await source.FetchAsync(id, installed, work.Transfer, cancellationToken);
                 return $"{work.Fetched.Manifest.Files.Count} files";
             case Step.Stage:
-                if (work.Fetched is { } fetched) releases.Stage(fetched, mayReplace: !work.Proved.Any(p => p.Release.Version == deployment.To.Version));
+                if (work.Fetched is { } fetched) releases.Stage(fetched, mayReplace: !work.Proved.Any(p => p.Release.Version == deployment.To.Version), cancellationToken);
                 return null;
             case Step.Prepare:
-                AppDefinition definition = configuration.Define(app, releases.ReadText(app, deployment.To.Version, "agent.yaml"));
-                work.Definition = generations.Prepare(deployment.Id, deployment.To, definition).Definition;
-                return null;
+                return await PrepareAsync(deployment, work, cancellationToken);
             case Step.Flip:
                 await InstallAsync(app, GenerationFrom(deployment), GenerationTo(deployment), cancellationToken);
+                shared.Flip(app, deployment.Id);
                 releases.Flip(app, deployment.To.Version);
                 return null;
             case Step.Restart:
                 await SwitchAsync(GenerationFrom(deployment), GenerationTo(deployment), cancellationToken);
                 return null;
             case Step.Gate:
-                definition = GenerationTo(deployment)!.Definition;
+                AppDefinition definition = GenerationTo(deployment)!.Definition;
                 GateVerdict verdict = await gate.WatchAsync(definition, definition.Gate.Start, definition.Gate.Stable, work.Message, cancellationToken);
                 return verdict.Healthy ? verdict.Cause : throw new GateException(verdict);
             case Step.Sweep:
-                Sweep(app, work.StateNow(), configuration.App(app).Keep);
+                Sweep(work.StateNow(), Options(app));
                 return null;
             default:
                 throw new ArgumentOutOfRangeException(nameof(step));
@@ -86,10 +87,12 @@ internal sealed class DeploymentSteps(
                 if (!work.Proved.Any(p => p.Release == deployment.To)) releases.Remove(app, deployment.To.Version);
                 break;
             case Step.Prepare:
+                shared.Remove(app, deployment.Id);
                 generations.Remove(app, deployment.Id);
                 break;
             case Step.Flip:
                 await InstallAsync(app, GenerationTo(deployment), GenerationFrom(deployment), cancellationToken);
+                shared.Flip(app, deployment.FromGeneration);
                 releases.Flip(app, deployment.From?.Version);
                 break;
             case Step.Restart:
@@ -108,15 +111,53 @@ internal sealed class DeploymentSteps(
     public void RemoveLeftovers(AppState state)
     {
         releases.RemoveLeftovers(state.Name);
-        generations.RemoveLeftovers(state.Name, state.Generation is { } id ? Try(state.Name, id) : null);
+        shared.RemoveLeftovers(state.Name);
+        generations.RemoveLeftovers(state.Name, state.Generation is { } id ? generations.Find(state.Name, id) : null);
     }
 
-    private void Sweep(AppName app, AppState state, int keep)
+    /// <summary>Removes the downloads of an app whose release will not be wanted again.</summary>
+    public void DropDownloads(AppName app) => source.Sweep(app);
+
+    private async Task<string?> PrepareAsync(Deployment deployment, DeploymentWork work, CancellationToken cancellationToken)
     {
-        var kept = Retention.Reasons(state, keep);
-        foreach (ReleaseRef release in releases.List(app))
-            if (!kept.ContainsKey(release.Digest)) releases.Remove(app, release.Version);
-        generations.RemoveAllBut(app, [.. state.Proved.Where(p => kept.ContainsKey(p.Release.Digest)).Select(p => p.Generation), .. state.Running is { } d ? [d.Id] : Array.Empty<string>()]);
+        AppName app = deployment.App;
+        // A person who goes back wants what ran then, with its settings; anything else is defined by what holds now.
+        Generation? restored = deployment.Trigger == Trigger.Rollback && work.Proved.Find(p => p.Release == deployment.To) is { } proved ? generations.Find(app, proved.Generation) : null;
+        AppDefinition definition = restored?.Definition ?? configuration.Define(app, releases.ReadText(app, deployment.To.Version, "agent.yaml"));
+        IReadOnlyDictionary<string, string> secrets =
+            definition.SecretsFile is { } file ? configuration.Secrets(file) : ImmutableDictionary<string, string>.Empty;
+        work.Redactor = new Redactor(secrets.Values);
+        UserIds user = await supervisor.MakeUserAsync(definition.User ?? app.Value, cancellationToken);
+        Generation generation = generations.Prepare(deployment.Id, deployment.To, definition, restored?.Id);
+        var values = new Dictionary<string, string>(definition.Environment, StringComparer.Ordinal);
+        foreach ((string name, string value) in secrets) values[name] = value;
+        shared.Prepare(generation, user, values);
+        work.Definition = definition;
+        return restored is null ? null : $"as {restored.Id} ran";
+    }
+
+    private void Sweep(AppState state, AppOptions? options)
+    {
+        if (options is null) return;   // nobody says any more what is to be kept
+        AppName app = state.Name;
+        HashSet<string> kept = [.. Retention.Reasons(state, options.Keep).Keys];
+        void Remove()
+        {
+            foreach (ReleaseRef release in releases.List(app))
+                if (!kept.Contains(release.Digest)) releases.Remove(app, release.Version);
+        }
+
+        Remove();
+        foreach (ReleaseRef spare in Retention.Spare(state, options.Keep))
+        {
+            if (options.KeepFree == 0 || disk.FreeBytes(releases.AppDirectory(app)) >= options.KeepFree) break;
+            kept.Remove(spare.Digest);
+            Remove();
+        }
+        string[] generationsKept =
+            [.. state.Proved.Where(p => kept.Contains(p.Release.Digest)).Select(p => p.Generation), .. state.Running is { } d ? [d.Id] : Array.Empty<string>()];
+        shared.RemoveAllBut(app, generationsKept);
+        generations.RemoveAllBut(app, generationsKept);
         RemoveLeftovers(state);
         source.Sweep(app);
     }
@@ -124,7 +165,7 @@ internal sealed class DeploymentSteps(
     private async Task InstallAsync(AppName app, Generation? from, Generation? to, CancellationToken cancellationToken)
     {
         // While their files are still there, and durably before they go: systemd finds the links to remove by what the file says.
-        UnitName[] removed = [.. (from?.Units ?? []).Except(to?.Units ?? [])];
+        UnitName[] removed = [.. Started(from).Except(Started(to))];
         foreach (UnitName unit in removed) await supervisor.DisableAsync(unit, cancellationToken);
         if (removed.Length > 0) generations.SyncUnits();
         generations.Install(app, from, to);
@@ -133,24 +174,21 @@ internal sealed class DeploymentSteps(
     /// <summary>Makes what runs agree with the units and the link that lie on the disk now: forward as well as back.</summary>
     private async Task SwitchAsync(Generation? from, Generation? to, CancellationToken cancellationToken)
     {
-        UnitName[] before = [.. from?.Units ?? []], after = [.. to?.Units ?? []];
+        UnitName[] before = [.. Started(from)], after = [.. Started(to)];
         await supervisor.ReloadAsync(cancellationToken);
-        foreach (UnitName unit in before.Except(after).Reverse()) await supervisor.StopAsync(unit, cancellationToken);
+        foreach (UnitName unit in before.Except(after).Reverse())
+        {
+            await supervisor.StopAsync(unit, cancellationToken);
+            if (!unit.IsService) await supervisor.StopAsync(unit.Service, cancellationToken);   // what the timer or socket had started
+        }
         foreach (UnitName unit in after) await supervisor.RestartAsync(unit, cancellationToken);
         UnitName[] added = [.. after.Except(before)];
         foreach (UnitName unit in added) await supervisor.EnableAsync(unit, cancellationToken);
         if (added.Length > 0 || before.Except(after).Any()) generations.SyncUnits();
     }
 
-    private Generation? Try(AppName app, string id)
-    {
-        try
-        {
-            return generations.Load(app, id);
-        }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return null;
-        }
-    }
+    /// <summary>Null where the operator's file was taken away under a deployment: what was begun is ended all the same.</summary>
+    private AppOptions? Options(AppName app) => configuration.Apps.FirstOrDefault(options => options.Name == app);
+
+    private static IEnumerable<UnitName> Started(Generation? generation) => generation?.Definition.Started ?? [];
 }

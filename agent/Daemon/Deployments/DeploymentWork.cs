@@ -16,5 +16,30 @@ internal sealed record DeploymentWork(Func<AppState> StateNow, IProgress<Transfe
     /// <summary>Set by prepare.</summary>
     public AppDefinition? Definition { get; set; }
 
+    /// <summary>Knows the app's secrets from prepare on.</summary>
+    public Redactor Redactor { get; set; } = Redactor.Nothing;
+
+    /// <summary>Hooks that have run, and what they said.</summary>
+    public List<HookEvidence> Hooks { get; } = [];
+
     public ImmutableList<ProvedRelease> Proved => StateNow().Proved;
+}
+
+/// <summary>A person's wish to go back from a deployment under way.</summary>
+internal sealed class Cancellation : IDisposable
+{
+    private readonly CancellationTokenSource source = new();
+
+    /// <summary>Null: nobody wants it.</summary>
+    public string? By { get; private set; }
+
+    public CancellationToken Token => source.Token;
+
+    public void Request(string by)
+    {
+        By ??= by;
+        source.Cancel();
+    }
+
+    public void Dispose() => source.Dispose();
 }

@@ -38,6 +38,21 @@ internal static partial class Log   // 1200-1299
     [LoggerMessage(1208, LogLevel.Error, "{Deployment}: {Record} could not be journaled; it will be with the next record")]
     public static partial void JournalNotWritten(this ILogger logger, string deployment, string record, Exception exception);
 
+    [LoggerMessage(1211, LogLevel.Warning, "{App} {Release}: {What}; goes on ({Deployment})")]
+    public static partial void HookFailed(this ILogger logger, AppName app, string release, string deployment, string what);
+
+    [LoggerMessage(1212, LogLevel.Warning, "{App}: hooks of {Deployment} may still run")]
+    public static partial void HooksNotStopped(this ILogger logger, AppName app, string deployment, Exception exception);
+
+    [LoggerMessage(1213, LogLevel.Warning, "{App}: downloads of a quarantined release were not removed")]
+    public static partial void DownloadsNotDropped(this ILogger logger, AppName app, Exception exception);
+
+    [LoggerMessage(1214, LogLevel.Warning, "what an earlier run left could not be removed")]
+    public static partial void NotTidied(this ILogger logger, Exception exception);
+
+    [LoggerMessage(1210, LogLevel.Warning, "the journal could not be compacted")]
+    public static partial void JournalNotCompacted(this ILogger logger, Exception exception);
+
     [LoggerMessage(1209, LogLevel.Critical, "{Deployment} ended in an error of the agent's own")]
     public static partial void Broken(this ILogger logger, string deployment, Exception exception);
 }

@@ -28,11 +28,12 @@ internal static class AgentServices
     public static IServiceCollection AddState(this IServiceCollection services) => services.AddSingleton(provider =>
     {
         IDisk disk = provider.GetRequiredService<IDisk>();
-        string path = Path.Combine(provider.GetRequiredService<AgentOptions>().Data, "journal");
+        AgentOptions options = provider.GetRequiredService<AgentOptions>();
+        string path = Path.Combine(options.Data, "journal");
         ILogger<DeploymentLog> logger = provider.GetRequiredService<ILogger<DeploymentLog>>();
         Journal journal = Journal.Open(disk, path, out IReadOnlyList<JournalRecord> records, out long cutBytes);
         if (cutBytes > 0) logger.JournalTailCut(path, cutBytes);
-        return new DeploymentLog(journal, records, logger);
+        return new DeploymentLog(journal, records, options.History, provider.GetRequiredService<TimeProvider>(), logger);
     });
 
     public static IServiceCollection AddArtifacts(this IServiceCollection services) => services
@@ -59,7 +60,11 @@ internal static class AgentServices
             AgentOptions options = provider.GetRequiredService<AgentOptions>();
             return new Generations(provider.GetRequiredService<IDisk>(), options.Data, options.Units, provider.GetRequiredService<InstalledReleases>());
         })
+        .AddSingleton(provider => new SharedTree(provider.GetRequiredService<IDisk>(), provider.GetRequiredService<InstalledReleases>()))
+        .AddSingleton(provider => new EvidenceFiles(provider.GetRequiredService<IDisk>(), provider.GetRequiredService<AgentOptions>().Data))
+        .AddSingleton<GenerationComparison>()
         .AddSingleton<EvidenceCollector>()
+        .AddSingleton<HookRunner>()
         .AddSingleton<DeploymentSteps>()
         .AddSingleton<DeploymentRunner>()
         .AddSingleton(provider => ActivatorUtilities.CreateInstance<DeploymentEngine>(provider, provider.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping));

@@ -27,7 +27,8 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
 
     /// <summary>Renders and writes a generation, durably. Nothing that runs sees it yet.</summary>
     /// <exception cref="OperatorException">A unit file is missing in the release, or its name is taken by a unit that is not this app's (<see cref="ExitCode.Refused"/>).</exception>
-    public Generation Prepare(string id, ReleaseRef release, AppDefinition definition)
+    /// <param name="restored">A generation to put back, whose copy of an operator's unit is taken instead of today's; null: none.</param>
+    public Generation Prepare(string id, ReleaseRef release, AppDefinition definition, string? restored)
     {
         AppName app = definition.Name;
         string directory = DirectoryOf(app, id);
@@ -38,7 +39,7 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
         foreach (UnitSource unit in definition.Units)
         {
             string name = unit.Name.Value;
-            if (UnitText(unit, release, definition, environment) is { } text)
+            if (UnitText(unit, release, definition, environment, restored) is { } text)
             {
                 RefuseForeignUnit(app, name);
                 disk.WriteAtomic(Path.Combine(directory, "units", name), $"{Marker(app)}\n{text}");
@@ -51,6 +52,23 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
         disk.WriteAtomic(Path.Combine(directory, "generation.json"), JsonSerializer.SerializeToUtf8Bytes(generation, GenerationJson.Default.Generation), DurableOperations.Mode600);
         return generation;
     }
+
+    /// <summary>Null where it is gone.</summary>
+    public Generation? Find(AppName app, string id)
+    {
+        try
+        {
+            return Load(app, id);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Texts of the unit files that a generation made, by their names.</summary>
+    public IReadOnlyDictionary<string, string> Texts(AppName app, string id) =>
+        FilesOf(app, id).ToDictionary(file => file, file => disk.ReadText(Path.Combine(DirectoryOf(app, id), "units", file)), StringComparer.Ordinal);
 
     public Generation Load(AppName app, string id) =>
         JsonSerializer.Deserialize(disk.ReadAll(Path.Combine(DirectoryOf(app, id), "generation.json")), GenerationJson.Default.Generation)
@@ -112,16 +130,24 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
     }
 
     /// <returns>Null: the operator keeps the unit where systemd finds it; only a drop-in is added.</returns>
-    private string? UnitText(UnitSource unit, ReleaseRef release, AppDefinition definition, string environment) => unit switch
+    private string? UnitText(UnitSource unit, ReleaseRef release, AppDefinition definition, string environment, string? restored) => unit switch
     {
         UnitSource.Rendered rendered => UnitFile.Render(rendered, definition.Name, releases.AppDirectory(definition.Name), environment),
         UnitSource.Shipped shipped => releases.ReadText(definition.Name, release.Version, shipped.Path) ?? throw new OperatorException(
             ExitCode.Refused, $"{definition.Name} {release.Version} names the unit {shipped.Path} but holds no such file", "correct units: in the release's agent.yaml"),
         UnitSource.Operators own when Path.GetDirectoryName(own.Path) == unitDirectory => null,
+        UnitSource.Operators when restored is not null && Stored(definition.Name, restored, unit.Name) is { } text => text,
         UnitSource.Operators own => disk.Exists(own.Path) ? disk.ReadText(own.Path) : throw new OperatorException(
             ExitCode.Refused, $"the unit {own.Path} of {definition.Name} is missing", $"make the file, or correct units: in apps.d/{definition.Name}.yaml"),
         _ => throw new NotSupportedException(unit.GetType().Name),
     };
+
+    /// <summary>The text of a unit as a generation has it, without our marker; null where it has none.</summary>
+    private string? Stored(AppName app, string id, UnitName unit)
+    {
+        string path = Path.Combine(DirectoryOf(app, id), "units", unit.Value);
+        return disk.Exists(path) ? disk.ReadText(path)[(Marker(app).Length + 1)..] : null;
+    }
 
     private void RefuseForeignUnit(AppName app, string name)
     {

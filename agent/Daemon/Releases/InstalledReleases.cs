@@ -51,7 +51,7 @@ internal sealed class InstalledReleases(IDisk disk, string root)
 
     /// <summary>Lays a release out: beside, synced, then renamed into place.</summary>
     /// <exception cref="OperatorException">Its place is taken by another release that proved itself here (<see cref="ExitCode.Refused"/>).</exception>
-    public void Stage(FetchedRelease release, bool mayReplace)
+    public void Stage(FetchedRelease release, bool mayReplace, CancellationToken cancellationToken)
     {
         AppName app = release.Id.App;
         string final = ReleaseDirectory(app, release.Id.Version.Text);
@@ -65,6 +65,7 @@ internal sealed class InstalledReleases(IDisk disk, string root)
         var made = new HashSet<string> { staging };
         foreach (ManifestEntry entry in release.Manifest.Files)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             string path = Path.Combine(staging, entry.Path);
             MakeParents(path, made);
             switch (entry)

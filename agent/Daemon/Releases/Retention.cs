@@ -11,16 +11,17 @@ internal static class Retention
     public static ImmutableDictionary<string, string> Reasons(AppState state, int keep)
     {
         var reasons = ImmutableDictionary.CreateBuilder<string, string>();
-        int place = 0;
-        foreach (ProvedRelease proved in state.Proved.Take(keep + 1))
+        foreach ((int place, ProvedRelease proved) in state.Proved.Index())
         {
-            reasons[proved.Release.Digest] = place switch
+            string? reason = place switch
             {
                 0 => "runs",
                 1 => "last good",
-                _ => $"good, {place} of {keep} kept",
+                _ when proved.Release.Version == state.Pin?.Version => "pinned",
+                _ when place <= keep => $"good, {place} of {keep} kept",
+                _ => null,
             };
-            place++;
+            if (reason is not null) reasons[proved.Release.Digest] = reason;
         }
         if (state.Running is { } running)
         {
@@ -28,5 +29,25 @@ internal static class Retention
             if (running.From is { } from) reasons[from.Digest] = "runs";
         }
         return reasons.ToImmutable();
+    }
+
+    /// <summary>Of those that stay, the ones that may go early where space is short, the first to go first: never what runs, the last good one or a pin.</summary>
+    public static IReadOnlyList<ReleaseRef> Spare(AppState state, int keep)
+    {
+        ImmutableDictionary<string, string> reasons = Reasons(state, keep);
+        return
+        [
+            .. state.Proved.Skip(2).Select(proved => proved.Release)
+                .Where(release => reasons.TryGetValue(release.Digest, out string? reason) && reason.StartsWith("good", StringComparison.Ordinal))
+                .Reverse(),
+        ];
+    }
+
+    /// <summary>Why the next sweep takes a release; null: it stays.</summary>
+    public static string? Goes(AppState state, int keep, ReleaseRef release)
+    {
+        if (Reasons(state, keep).ContainsKey(release.Digest)) return null;
+        if (state.Quarantined.ContainsKey(release.Digest)) return "it failed here";
+        return state.Proved.Exists(proved => proved.Release.Digest == release.Digest) ? $"{keep} newer good ones are kept" : "it never proved healthy here";
     }
 }

@@ -8,6 +8,9 @@ namespace Agent.Daemon.State;
 /// <param name="AppOf">App of each deployment, by the deployment's id.</param>
 internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, ImmutableDictionary<string, string> AppOf)
 {
+    /// <summary>Releases that an app's state remembers as good, and as bad: far more than any host holds, so that the journal stays bounded.</summary>
+    private const int Remembered = 500;
+
     public static readonly AgentState Empty = new(ImmutableDictionary<string, AppState>.Empty, ImmutableDictionary<string, string>.Empty);
 
     public AppState App(AppName name) => Apps.GetValueOrDefault(name.Value) ?? AppState.Empty(name);
@@ -53,7 +56,7 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
         Unquarantined r => app with { Quarantined = app.Quarantined.Remove(r.Digest) },
         Compacted r => app with
         {
-            Dropped = app.Dropped + r.Deployments,
+            Dropped = r.Deployments,
             Proved = [.. r.Proved],
             Quarantined = r.Quarantined.ToImmutableDictionary(q => q.Release.Digest),
             HeldAt = r.HeldAt,
@@ -83,11 +86,14 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
         };
     }
 
+    private static ImmutableDictionary<string, Quarantine> WithRoom(ImmutableDictionary<string, Quarantine> all) =>
+        all.Count < Remembered ? all : all.Remove(all.Values.MinBy(q => q.Since)!.Release.Digest);
+
     private static bool IsCommitted(Deployment deployment) => deployment.Records.Exists(r => r is Committed);
 
     private static AppState Commit(AppState app, Deployment deployment, DateTimeOffset at) => app with
     {
-        Proved = app.Proved.RemoveAll(p => p.Release.Digest == deployment.To.Digest).Insert(0, new ProvedRelease(deployment.To, deployment.Id, at)),
+        Proved = [new ProvedRelease(deployment.To, deployment.Id, at), .. app.Proved.Where(p => p.Release.Digest != deployment.To.Digest).Take(Remembered - 1)],
         Quarantined = app.Quarantined.Remove(deployment.To.Digest),
         HeldAt = deployment.Trigger == Trigger.Rollback ? deployment.From?.Version : null,
         PassedOver = deployment.Trigger == Trigger.Deploy ? deployment.PassedOver : null,
@@ -98,7 +104,7 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
     {
         Attention = finished.Outcome == Outcome.NeedsOperator ? new Attention(deployment.Id, deployment.To.Version, deployment.Cause ?? "") : app.Attention,
         Quarantined = finished.Quarantine
-            ? app.Quarantined.SetItem(deployment.To.Digest, new Quarantine(deployment.To, deployment.Cause ?? "", deployment.Id, finished.At))
+            ? WithRoom(app.Quarantined).SetItem(deployment.To.Digest, new Quarantine(deployment.To, deployment.Cause ?? "", deployment.Id, finished.At))
             : app.Quarantined,
     };
 }

@@ -35,6 +35,7 @@ internal sealed class Journal
     public static Journal Open(IDisk disk, string path, out IReadOnlyList<JournalRecord> records, out long cutBytes)
     {
         var journal = new Journal(disk, path);
+        disk.RemoveFile(path + DurableOperations.TemporarySuffix);   // of a compaction that was cut
         byte[] content = disk.Exists(path) ? disk.ReadAll(path) : [];
         var read = new List<JournalRecord>();
         (long Offset, int Line)? bad = null;
@@ -66,12 +67,28 @@ internal sealed class Journal
         return journal;
     }
 
+    /// <summary>Puts these records in place of all: written beside, synced and renamed, so that a power cut leaves the one journal or the other.</summary>
+    /// <exception cref="IOException">The disk does not take it. The journal is as it was.</exception>
+    public void Replace(IReadOnlyList<JournalRecord> records)
+    {
+        using var content = new MemoryStream();
+        foreach ((int index, JournalRecord record) in records.Index()) content.Write(Line(index + 1, record));
+        byte[] bytes = content.ToArray();
+        try
+        {
+            disk.WriteAtomic(path, bytes, DurableOperations.Mode600);
+        }
+        catch (IOException) when (!Holds(bytes))
+        {
+            throw;
+        }
+        (length, number, damaged) = (bytes.Length, records.Count, false);
+    }
+
     /// <exception cref="IOException">The disk does not take it. The record is not in the journal, and what lies half-written is cut before the next one.</exception>
     public void Append(JournalRecord record)
     {
-        string body = $"{number + 1} {JsonSerializer.Serialize(record, JournalJson.Default.JournalRecord)}";
-        byte[] bytes = Encoding.UTF8.GetBytes(body);
-        byte[] line = [.. Checksum(bytes), (byte)' ', .. bytes, (byte)'\n'];
+        byte[] line = Line(number + 1, record);
         if (damaged)
         {
             disk.Truncate(path, length);
@@ -82,6 +99,25 @@ internal sealed class Journal
         damaged = false;
         length += line.Length;
         number++;
+    }
+
+    private static byte[] Line(long number, JournalRecord record)
+    {
+        byte[] body = Encoding.UTF8.GetBytes($"{number} {JsonSerializer.Serialize(record, JournalJson.Default.JournalRecord)}");
+        return [.. Checksum(body), (byte)' ', .. body, (byte)'\n'];
+    }
+
+    // Where the rename went through and only the sync of the directory did not, the new journal is what the next start reads.
+    private bool Holds(byte[] content)
+    {
+        try
+        {
+            return disk.ReadAll(path).AsSpan().SequenceEqual(content);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
     }
 
     private static JournalRecord? Parse(ReadOnlySpan<byte> json)

@@ -116,8 +116,8 @@ internal abstract record JournalRecord(DateTimeOffset At)
 
     internal sealed record Unquarantined(DateTimeOffset At, string App, string Digest, string By, string Reason) : OfApp(At, App);
 
-    /// <summary>Stands for the records of an app that compaction dropped: what they came to.</summary>
-    /// <param name="Deployments">How many deployments were dropped; the ids of later ones count on.</param>
+    /// <summary>What all records of an app came to when the journal was compacted; those of its last deployments stand before it.</summary>
+    /// <param name="Deployments">How many deployments were dropped so far in all; the ids of later ones count on.</param>
     internal sealed record Compacted(
         DateTimeOffset At, string App, int Deployments, IReadOnlyList<ProvedRelease> Proved, IReadOnlyList<Quarantine> Quarantined,
         string? HeldAt, string? PassedOver, Attention? Attention, Hold? Hold, Pin? Pin) : OfApp(At, App);

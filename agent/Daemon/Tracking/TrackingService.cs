@@ -103,7 +103,7 @@ internal sealed class TrackingService(
                     results.Add(new PollResult(app.Name, null, null, $"{app.Name} follows nothing: apps.d/{app.Name}.yaml has neither channel nor versions", null));
                     continue;
                 }
-                (PollResult result, bool answered) = await LookAsync(app.Name, track, byHand, cancellationToken).ConfigureAwait(false);
+                (PollResult result, bool answered) = await LookAsync(app.Name, track, app.MaxVersion, byHand, cancellationToken).ConfigureAwait(false);
                 asked = true;
                 reached |= answered;
                 results.Add(result);
@@ -124,14 +124,15 @@ internal sealed class TrackingService(
         }
     }
 
-    private async Task<(PollResult Result, bool Answered)> LookAsync(AppName app, Track track, bool byHand, CancellationToken cancellationToken)
+    private async Task<(PollResult Result, bool Answered)> LookAsync(AppName app, Track track, ReleaseVersion? maxVersion, bool byHand, CancellationToken cancellationToken)
     {
         Seen? before = seen.GetValueOrDefault(app);
+        Track wanted = Wanted(state(app), track, maxVersion);
         ReleaseId? latest;
         try
         {
             if (configuration.Agent.Store is null) throw new OperatorException(ExitCode.Usage, "no store is configured", "write 'store: URL' into agentd.yaml");
-            latest = await source.ResolveAsync(app, track, cancellationToken).ConfigureAwait(false);
+            latest = await source.ResolveAsync(app, wanted, cancellationToken).ConfigureAwait(false);
         }
         catch (OperatorException e)
         {
@@ -145,7 +146,7 @@ internal sealed class TrackingService(
         Interlocked.Exchange(ref lastSuccessTicks, time.GetUtcNow().UtcTicks);
 
         AppState now = state(app);
-        switch (Decision.Decide(now, latest, track, byHand ? TimeSpan.Zero : PauseLeft(app, now, latest)))
+        switch (Decision.Decide(now, latest, wanted, maxVersion, byHand ? TimeSpan.Zero : PauseLeft(app, now, latest)))
         {
             case Decision.Deploy deploy:
                 return (await StartAsync(deploy.Release, cancellationToken).ConfigureAwait(false), true);
@@ -180,7 +181,12 @@ internal sealed class TrackingService(
     /// <summary>Time for which this release is still left alone after attempts that failed; the pause counts from when the last was seen running.</summary>
     private TimeSpan PauseLeft(AppName app, AppState now, ReleaseId? latest)
     {
-        if (!attempts.TryGetValue(app, out Attempt? last)) return TimeSpan.Zero;
+        if (!attempts.TryGetValue(app, out Attempt? last))
+        {
+            // The agent was started again since. Its wall clock may have been set meanwhile, so the pause begins anew.
+            if (latest is null || FailuresInARow(now, latest.Digest.Hex) is not (> 0 and var failed)) return TimeSpan.Zero;
+            attempts[app] = last = new Attempt(latest.Digest, failed, time.GetTimestamp());
+        }
         if (latest is null || latest.Digest != last.Digest || now.Current?.Digest == last.Digest.Hex)
         {
             attempts.TryRemove(app, out _);
@@ -189,6 +195,20 @@ internal sealed class TrackingService(
         if (now.Running is not null) attempts[app] = last = last with { Since = time.GetTimestamp() };
         return PollTiming.Pause(configuration.Agent.Poll, last.Count) - time.GetElapsedTime(last.Since);
     }
+
+    /// <summary>A pin is one version; below a ceiling the best of a range is another one.</summary>
+    private static Track Wanted(AppState state, Track track, ReleaseVersion? maxVersion) => (state.Pin, track, maxVersion) switch
+    {
+        ({ } pin, _, _) => new Track.Exactly(new ReleaseVersion(pin.Version)),
+        (_, Track.Range range, { } most) => new Track.Range(new VersionRange($"{range.Versions} <={most}")),
+        _ => track,
+    };
+
+    /// <summary>How often tracking has tried this release since anything else was deployed, without an end that settles it.</summary>
+    private static int FailuresInARow(AppState state, string digest) => state.Deployments
+        .Reverse()
+        .TakeWhile(d => d.Trigger == Trigger.Track && d.To.Digest == digest && d.Outcome is Outcome.Refused or Outcome.RolledBack)
+        .Count();
 
     /// <param name="Error">Of the last look; null: it went well.</param>
     private sealed record Seen(ReleaseVersion? Latest, string? Error);

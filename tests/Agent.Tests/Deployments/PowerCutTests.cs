@@ -14,17 +14,27 @@ public class PowerCutTests
     [InlineData("upgrade to a release that answers 500")]
     [InlineData("rollback")]
     [InlineData("redeploy")]
+    [InlineData("rich: first deploy")]
+    [InlineData("rich: first deploy of a bad release")]
+    [InlineData("rich: upgrade")]
+    [InlineData("rich: upgrade to a release that exits")]
+    [InlineData("rich: upgrade to a release whose hook before the flip fails")]
+    [InlineData("rich: upgrade to a release whose hook after the gate fails")]
+    [InlineData("rich: upgrade that compacts the journal and sweeps old releases")]
+    [InlineData("rich: rollback")]
+    [InlineData("rich: rollback to a release that does not run any more")]
+    [InlineData("rich: redeploy")]
     public async Task Ends_on_the_old_or_the_new_release_whatever_the_moment(string story)
     {
         (string[] before, string version, Trigger trigger) = StoryOf(story);
         int moments = 0;
-        World live = await LiveAsync(before);
+        World live = await LiveAsync(story, before);
         foreach (Loss loss in Enum.GetValues<Loss>())
             for (int cut = 0; ; cut++)
             {
                 World world = Started(live, cut);
                 string? old = world.Installed.Current(World.Shop);
-                Deployment? ended = await world.DeployAsync(version, trigger, force: story == "redeploy");
+                Deployment? ended = await world.DeployAsync(version, trigger, force: story.EndsWith("redeploy", StringComparison.Ordinal));
                 if (ended is not null)
                 {
                     world.AssertConsistent($"{story}, not cut");
@@ -45,7 +55,7 @@ public class PowerCutTests
     {
         (string[] before, string version, Trigger trigger) = StoryOf(story);
         int moments = 0;
-        World live = await LiveAsync(before);
+        World live = await LiveAsync(story, before);
         foreach (Loss loss in Enum.GetValues<Loss>())
             for (int cut = 0; ; cut++)
             {
@@ -71,24 +81,28 @@ public class PowerCutTests
         Assert.True(moments > 500, $"only {moments} moments were tried");
     }
 
-    private static (string[] Before, string Version, Trigger Trigger) StoryOf(string story) => story switch
+    private static (string[] Before, string Version, Trigger Trigger) StoryOf(string story) => story.Replace("rich: ", "", StringComparison.Ordinal) switch
     {
         "first deploy" => ([], "v1.1.0", Trigger.Deploy),
         "first deploy of a bad release" => ([], "v1.1.5", Trigger.Deploy),
         "upgrade" => (["v1.1.0"], "v1.2.0", Trigger.Track),
         "upgrade to a release that exits" => (["v1.1.0"], "v1.2.5", Trigger.Track),
         "upgrade to a release that answers 500" => (["v1.1.0"], "v1.2.6", Trigger.Deploy),
-        "rollback" => (["v1.1.0", "v1.2.0"], "v1.1.0", Trigger.Rollback),
+        "upgrade to a release whose hook before the flip fails" => (["v1.1.0"], "v1.2.7", Trigger.Track),
+        "upgrade to a release whose hook after the gate fails" => (["v1.1.0"], "v1.2.8", Trigger.Track),
+        "upgrade that compacts the journal and sweeps old releases" => (["v1.1.0", "v1.1.1", "v1.1.2", "v1.1.3"], "v1.2.0", Trigger.Track),
+        "rollback" or "rollback to a release that does not run any more" => (["v1.1.0", "v1.2.0"], "v1.1.0", Trigger.Rollback),
         "redeploy" => (["v1.1.0"], "v1.1.0", Trigger.Deploy),
         _ => throw new ArgumentOutOfRangeException(nameof(story)),
     };
 
     /// <summary>A world in which some releases were deployed.</summary>
-    private static async Task<World> LiveAsync(string[] versions)
+    private static async Task<World> LiveAsync(string story, string[] versions)
     {
-        World world = World.New();
+        World world = World.New(rich: story.StartsWith("rich", StringComparison.Ordinal));
         foreach (string version in versions)
             Assert.Equal(Outcome.Live, (await world.DeployAsync(version))!.Outcome);
+        if (story.EndsWith("does not run any more", StringComparison.Ordinal)) world.System.Broken.Add(versions[0]);
         return world;
     }
 

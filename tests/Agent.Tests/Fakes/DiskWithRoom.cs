@@ -35,6 +35,10 @@ internal sealed class DiskWithRoom(long free) : IDisk
 
     public void RemoveDirectory(string path) => disk.RemoveDirectory(path);
 
+    public void SetOwner(string path, uint user, uint group) => disk.SetOwner(path, user, group);
+
+    public void SetMode(string path, UnixFileMode mode) => disk.SetMode(path, mode);
+
     public void SyncFile(string path) => disk.SyncFile(path);
 
     public void SyncDirectory(string path) => disk.SyncDirectory(path);

@@ -56,6 +56,8 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
     /// <summary>Directory changes since the last sync, oldest first: path and what is there then (null: nothing).</summary>
     private readonly List<(string Path, Node? Node)> pending = [];
 
+    private int written;
+
     private sealed class Node
     {
         public required EntryKind Kind { get; init; }
@@ -68,6 +70,9 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
 
     /// <summary>An error that every write gives from now on; null: none.</summary>
     public IOException? Fault { get; set; }
+
+    /// <summary>Writes that still work before <see cref="Fault"/> is set by itself; null: it never is.</summary>
+    public (int After, int Lasts)? Trouble { get; set; }
 
     public IEnumerable<string> AllPaths => now.Keys.Order(StringComparer.Ordinal);
 
@@ -209,6 +214,10 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
         if (now.ContainsKey(path)) Change(path, null);
     }
 
+    public void SetOwner(string path, uint user, uint group) => Effect();
+
+    public void SetMode(string path, UnixFileMode mode) => Effect();
+
     public void SyncFile(string path)
     {
         Effect();
@@ -241,6 +250,7 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
     private void Effect()
     {
         fuse.Burn();
+        if (Trouble is { } trouble && written++ is var n && n >= trouble.After && n - trouble.After < trouble.Lasts) throw new IOException("No space left on device");
         if (Fault is { } fault) throw fault;
     }
 

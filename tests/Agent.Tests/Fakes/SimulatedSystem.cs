@@ -18,23 +18,29 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
     private int invocations;
 
     /// <summary>What runs: the release, and the unit file and environment that it was started with.</summary>
-    public sealed record Process(string Version, string UnitText, string Environment, int Invocation, bool Healthy);
+    public sealed record Process(string Version, string UnitText, string Environment, int Invocation, bool Healthy, string? Config);
 
     public Dictionary<string, Process> Running { get; } = [];
+
+    /// <summary>Hooks that run now, by unit.</summary>
+    public HashSet<string> Hooks { get; private init; } = [];
+
+    /// <summary>Releases that exit at once, besides those that say so themselves.</summary>
+    public HashSet<string> Broken { get; private init; } = [];
 
     /// <summary>After the death of the agent alone: systemd and what runs go on.</summary>
     public SimulatedSystem After(SimulatedDisk disk, Fuse fuse)
     {
-        var next = new SimulatedSystem(disk, fuse) { invocations = invocations };
+        var next = new SimulatedSystem(disk, fuse) { invocations = invocations, Hooks = [.. Hooks], Broken = [.. Broken] };
         foreach ((string unit, string text) in loaded) next.loaded[unit] = text;
         foreach ((string unit, Process process) in Running) next.Running[unit] = process;
         return next;
     }
 
     /// <summary>After a power cut: what is on the disk is loaded, what is enabled is started.</summary>
-    public static SimulatedSystem Boot(SimulatedDisk disk, Fuse fuse)
+    public static SimulatedSystem Boot(SimulatedDisk disk, Fuse fuse, IEnumerable<string> broken)
     {
-        var system = new SimulatedSystem(disk, fuse);
+        var system = new SimulatedSystem(disk, fuse) { Broken = [.. broken] };
         system.Load();
         foreach (string unit in disk.List($"{Units}/multi-user.target.wants"))
             if (system.loaded.ContainsKey(unit)) system.Start(unit);
@@ -54,6 +60,7 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
     {
         fuse.Burn();
         Running.Remove(unit.Value);
+        Hooks.Remove(unit.Value);
         return Task.CompletedTask;
     }
 
@@ -92,9 +99,24 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
             process?.Invocation ?? 0, "", 0, process is null ? "" : process.Invocation.ToString("x32"), null));
     }
 
-    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken) => throw new NotSupportedException();
+    /// <summary>A hook of a release whose version ends in 7 fails before the flip, of one that ends in 8 after the gate.</summary>
+    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken)
+    {
+        fuse.Burn();
+        Hooks.Add(command.Unit.Value);
+        fuse.Burn();   // killed here, the hook goes on without the agent
+        Hooks.Remove(command.Unit.Value);
+        output("a line");
+        string version = command.Environment["AGENTD_VERSION"], hook = command.Environment["AGENTD_HOOK"];
+        bool fails = (version[^1], hook) is ('7', "before-flip") or ('8', "after-gate");
+        return Task.FromResult(new CommandEnd(!fails, fails ? "exit status 1" : "", ["a line"]));
+    }
 
-    public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken)
+    {
+        fuse.Burn();
+        return Task.FromResult(new UserIds(1000, 1000));
+    }
 
     public Task<IReadOnlyList<LogEntry>> ReadLogAsync(UnitName unit, int lines, CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<LogEntry>>([]);
@@ -122,8 +144,8 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
         string app = "/srv/shop";
         if (disk.ReadLink(app + "/current") is not { } target) return;   // nothing to start: the unit fails
         string behaviour = disk.ReadText($"{app}/{target}/behaviour");
-        if (behaviour == "exits") return;
+        if (behaviour == "exits" || Broken.Contains(Path.GetFileName(target))) return;
         string environment = text.Split('\n').First(l => l.StartsWith("EnvironmentFile=", StringComparison.Ordinal))["EnvironmentFile=".Length..];
-        Running[unit] = new Process(Path.GetFileName(target), text, disk.ReadText(environment), ++invocations, behaviour == "ok");
+        Running[unit] = new Process(Path.GetFileName(target), text, disk.ReadText(environment), ++invocations, behaviour == "ok", disk.Kind(app + "/rendered/current") == EntryKind.Missing ? null : disk.ReadText($"{app}/{target}/config"));
     }
 }

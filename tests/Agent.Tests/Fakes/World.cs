@@ -18,26 +18,37 @@ internal sealed class World : IDisposable
 
     private readonly CancellationTokenSource stopping = new();
 
-    public World(SimulatedDisk disk, SimulatedSystem system, Fuse fuse)
+    /// <summary>Deployments of the app that the journal of a rich world keeps.</summary>
+    public const int History = 2;
+
+    private readonly bool rich;
+
+    public World(SimulatedDisk disk, SimulatedSystem system, Fuse fuse, bool rich)
     {
+        this.rich = rich;
         Disk = disk;
         System = system;
         Fuse = fuse;
         Source = new FakeSource(disk);
-        var options = new AgentOptions(null, TimeSpan.FromMinutes(1), "/srv", "/var/lib/agentd", SimulatedSystem.Units, "/run/agentd/agentd.sock");
+        var options = new AgentOptions(null, TimeSpan.FromMinutes(1), "/srv", "/var/lib/agentd", SimulatedSystem.Units, "/run/agentd/agentd.sock") { History = rich ? History : 100 };
         disk.MakeDirectories(options.Data);
         disk.MakeDirectories(options.Units);
         disk.MakeDirectories(options.Releases);
         Journal journal = Journal.Open(disk, options.Data + "/journal", out IReadOnlyList<JournalRecord> records, out _);
-        Log = new DeploymentLog(journal, records, NullLogger<DeploymentLog>.Instance);
+        var time = new InstantTime(loops: rich ? 4 : 3);   // the gate's: its own clock, each unit and a check
+        Log = new DeploymentLog(journal, records, options.History, time, NullLogger<DeploymentLog>.Instance);
         Installed = new InstalledReleases(disk, options.Releases);
-        var time = new InstantTime(loops: 3);   // the gate's: its own clock, a unit and a check
-        Configuration = new FakeConfiguration(options);
+        Configuration = new FakeConfiguration(options, rich);
+        var generations = new Generations(disk, options.Data, options.Units, Installed);
+        var comparison = new GenerationComparison(generations, Installed);
+        Evidence = new EvidenceFiles(disk, options.Data);
         var steps = new DeploymentSteps(
-            Configuration, Source, Installed, new Generations(disk, options.Data, options.Units, Installed), system, new Gate(new FakeProbe(system, fuse), system, time));
+            Configuration, Source, Installed, new SharedTree(disk, Installed), generations, system, new Gate(new FakeProbe(system, fuse), system, time), disk);
         var runner = new DeploymentRunner(
-            Log, steps, new EvidenceCollector(system, disk, options, time), time, NullLogger<DeploymentRunner>.Instance);
-        Engine = new DeploymentEngine(Log, runner, steps, Configuration, Source, Installed, time, NullLogger<DeploymentEngine>.Instance, stopping.Token);
+            Log, steps, new HookRunner(Configuration, Installed, generations, system, NullLogger<HookRunner>.Instance),
+            new EvidenceCollector(system, generations, comparison, Evidence, disk, options, time), time, NullLogger<DeploymentRunner>.Instance);
+        Engine = new DeploymentEngine(
+            Log, runner, steps, Configuration, Source, Installed, comparison, Evidence, time, NullLogger<DeploymentEngine>.Instance, stopping.Token);
     }
 
     public SimulatedDisk Disk { get; }
@@ -54,14 +65,17 @@ internal sealed class World : IDisposable
 
     public InstalledReleases Installed { get; }
 
+    public EvidenceFiles Evidence { get; }
+
     public DeploymentEngine Engine { get; }
 
     /// <summary>A world on an empty disk that lasts for so many effects.</summary>
-    public static World New(int effects = int.MaxValue)
+    /// <param name="rich">With two units, hooks, secrets, a template, a shared directory, and a journal that is compacted often.</param>
+    public static World New(int effects = int.MaxValue, bool rich = false)
     {
         var fuse = new Fuse(effects);
         var disk = new SimulatedDisk(fuse);
-        return new World(disk, new SimulatedSystem(disk, fuse), fuse);
+        return new World(disk, new SimulatedSystem(disk, fuse), fuse, rich);
     }
 
     /// <summary>The next start of the agent on what is left.</summary>
@@ -75,9 +89,9 @@ internal sealed class World : IDisposable
         else
         {
             var bootFuse = new Fuse(int.MaxValue);
-            system = SimulatedSystem.Boot(disk.After(Loss.Kept, bootFuse), bootFuse).After(disk, fuse);
+            system = SimulatedSystem.Boot(disk.After(Loss.Kept, bootFuse), bootFuse, System.Broken).After(disk, fuse);
         }
-        return new World(disk, system, fuse);
+        return new World(disk, system, fuse, rich);
     }
 
     /// <summary>Deploys to the end.</summary>
@@ -118,17 +132,29 @@ internal sealed class World : IDisposable
         AppState state = Engine.State(Shop);
         Assert.True(state.Running is null, $"{where}: {state.Running?.Id} has no outcome");
         Assert.True(current == state.Current?.Version, $"{where}: current is {current}, the journal says {state.Current?.Version}");
-        SimulatedSystem.Process? process = System.Running.GetValueOrDefault("shop.service");
-        Assert.True(process?.Version == current, $"{where}: {process?.Version} runs, current is {current}");
-        if (process is not null)
+        foreach (string unit in Configuration.Units)
         {
-            Assert.True(process.UnitText == Disk.ReadText(SimulatedSystem.Units + "/shop.service"), $"{where}: runs under another unit file");
-            Assert.True(process.Environment.Contains($"FOR=\"{current}\"", StringComparison.Ordinal), $"{where}: {current} runs with {process.Environment}");
+            SimulatedSystem.Process? process = System.Running.GetValueOrDefault(unit);
+            Assert.True(process?.Version == current, $"{where}: {unit} of {process?.Version} runs, current is {current}");
+            if (process is not null)
+            {
+                Assert.True(process.UnitText == Disk.ReadText($"{SimulatedSystem.Units}/{unit}"), $"{where}: {unit} runs under another unit file");
+                Assert.True(process.Environment.Contains($"FOR=\"{current}\"", StringComparison.Ordinal), $"{where}: {unit} of {current} runs with {process.Environment}");
+                Assert.True(!rich || process.Config == $"for {current}, key s3cret", $"{where}: {unit} of {current} reads {process.Config}");
+            }
+            else
+                Assert.True(Disk.Kind($"{SimulatedSystem.Units}/{unit}") == EntryKind.Missing, $"{where}: nothing runs but {unit} is installed");
+            bool enabled = Disk.Kind($"{SimulatedSystem.Units}/multi-user.target.wants/{unit}") == EntryKind.Link;
+            Assert.True(enabled == (current is not null), $"{where}: {unit} enabled is {enabled}, current is {current}");
         }
-        else
-            Assert.True(Disk.Kind(SimulatedSystem.Units + "/shop.service") == EntryKind.Missing, $"{where}: nothing runs but a unit is installed");
-        bool enabled = Disk.Kind(SimulatedSystem.Units + "/multi-user.target.wants/shop.service") == EntryKind.Link;
-        Assert.True(enabled == (current is not null), $"{where}: enabled is {enabled}, current is {current}");
+        Assert.True(System.Hooks.Count == 0, $"{where}: {string.Join(", ", System.Hooks)} still runs");
+        Assert.True(state.Deployments.Count <= Configuration.Agent.History + Math.Max(1, Configuration.Agent.History / 4), $"{where}: the journal keeps {state.Deployments.Count} deployments");
+        string? rendered = Disk.ReadLink("/srv/shop/rendered/current");
+        Assert.True(rendered == (rich ? state.Generation : null), $"{where}: rendered/current is {rendered}, the generation {state.Generation}");
+        foreach (string generation in Disk.List("/srv/shop/rendered").Except(["current"]))
+            Assert.True(state.Proved.Any(p => p.Generation == generation), $"{where}: what was rendered for {generation} is left over");
+        foreach (string kept in Disk.List("/var/lib/agentd/evidence/shop"))
+            Assert.True(state.Deployments.Any(d => kept == d.Id + ".json"), $"{where}: evidence {kept} is left over");
         foreach (string path in Disk.AllPaths)
             Assert.False(path.Contains(DurableOperations.TemporarySuffix, StringComparison.Ordinal) || path.Contains(".staging-", StringComparison.Ordinal), $"{where}: {path} is left over");
         foreach (ReleaseRef release in Installed.List(Shop))
@@ -155,7 +181,8 @@ internal sealed class World : IDisposable
             disk.MakeDirectories(directory);
             var files = new List<ManifestEntry>();
             var objects = new Dictionary<string, string>();
-            foreach ((string path, string content) in new[] { ("VERSION", version), ("behaviour", version[^1] switch { '5' => "exits", '6' => "500", _ => "ok" }) })
+            foreach ((string path, string content) in new[]
+                { ("VERSION", version), ("behaviour", version[^1] switch { '5' => "exits", '6' => "500", _ => "ok" }), ("config.template", "for ${FOR}, key ${KEY}") })
             {
                 byte[] bytes = Encoding.UTF8.GetBytes(content);
                 var file = new ManifestFile(path, false, bytes.Length, Digest.Of(bytes), null);
@@ -175,7 +202,7 @@ internal sealed class World : IDisposable
         private static byte[] ManifestOf(string version) => Encoding.UTF8.GetBytes("manifest of " + version);
     }
 
-    internal sealed class FakeConfiguration(AgentOptions agent) : IConfiguration
+    internal sealed class FakeConfiguration(AgentOptions agent, bool rich) : IConfiguration
     {
         private static readonly CheckOptions.Http Up = new(
             "http /up", new Uri("http://127.0.0.1/up"), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), 1, 3);
@@ -186,17 +213,39 @@ internal sealed class World : IDisposable
 
         public int Keep { get; set; } = 2;
 
-        public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string>(), null, null, null, Keep);
+        public IReadOnlyList<string> Units { get; } = rich ? ["shop.service", "shop-worker.service"] : ["shop.service"];
 
-        public IReadOnlyDictionary<string, string> Secrets(string secretsFile) => throw new NotSupportedException();
+        public ReleaseVersion? MaxVersion { get; set; }
+
+        public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string>(), null, null, null, Keep)
+        {
+            MaxVersion = MaxVersion,
+            Hooks = rich ? [.. Hooks.Where(hook => hook.Line.StartsWith('/'))] : [],
+        };
+
+        public IReadOnlyDictionary<string, string> Secrets(string secretsFile) => new Dictionary<string, string> { ["KEY"] = "s3cret" };
 
         public void Check() => throw new NotSupportedException();
 
         public string Effective(AppName? app, string? releaseYaml) => throw new NotSupportedException();
 
         public AppDefinition Define(AppName app, string? releaseYaml) => new(
-            app, new Dictionary<string, string> { ["FOR"] = For }, [new UnitSource.Rendered(new UnitName("shop.service"), $"bin/shop --{For}", null)],
-            [Up], new GateOptions(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)));
+            app, new Dictionary<string, string> { ["FOR"] = For }, [.. Units.Select(unit => new UnitSource.Rendered(new UnitName(unit), $"bin/{unit} --{For}", null))],
+            [Up], new GateOptions(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)))
+        {
+            SecretsFile = rich ? "/etc/agentd/secrets.d/shop.env" : null,
+            Templates = rich ? ["config.template"] : null,
+            SharedDirectories = rich ? ["log"] : null,
+            Hooks = rich ? Hooks : null,
+        };
+
+        private static readonly HookOptions[] Hooks =
+        [
+            new("before-stage", Step.Stage, true, "/bin/announce", null, TimeSpan.FromSeconds(60), null, true),
+            new("before-flip", Step.Flip, true, "bin/warm", null, TimeSpan.FromSeconds(60), null, false),
+            new("after-gate", Step.Gate, false, "bin/smoke", null, TimeSpan.FromSeconds(60), null, false),
+            new("after-sweep", Step.Sweep, false, "/bin/announce", null, TimeSpan.FromSeconds(60), null, false),
+        ];
 
         /// <summary>The version for which the next definition is made: each release has a unit and an environment of its own.</summary>
         public string For { get; set; } = "";

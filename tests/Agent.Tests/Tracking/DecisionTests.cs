@@ -52,6 +52,37 @@ public class DecisionTests
     }
 
     [Theory, MemberData(nameof(Tracks))]
+    public void A_hold_stops_everything_and_says_who_and_why(bool channel)
+    {
+        AppState state = States.Running("v1.0.0") with { Hold = new Hold("uid 1000 (ann)", "audit", new DateTimeOffset(2026, 5, 4, 3, 2, 1, TimeSpan.Zero)) };
+        Leaves("v1.1.0", state, Of(channel), "held since 2026-05-04 03:02 UTC by uid 1000 (ann): audit");
+    }
+
+    [Fact]
+    public void A_pin_goes_where_it_points_whatever_was_rolled_back_before()
+    {
+        AppState state = States.Running("v1.5.0") with { Pin = new Pin("v1.2.0", "uid 0 (root)", "", default), HeldAt = "v1.9.0", PassedOver = "v1.2.0" };
+        Deploys("v1.2.0", state, new Track.Exactly(new ReleaseVersion("v1.2.0")));
+        Leaves("v1.5.0", state, new Track.Exactly(new ReleaseVersion("v1.5.0")), "is current");
+    }
+
+    [Theory, MemberData(nameof(Tracks))]
+    public void Never_above_the_operators_ceiling(bool channel)
+    {
+        Leaves("v2.0.0", States.Running("v1.0.0"), Of(channel), "v2.0.0 is above v1.9.9, the operator's max_version", most: new ReleaseVersion("v1.9.9"));
+        Deploys("v1.9.9", States.Running("v1.0.0"), Of(channel), most: new ReleaseVersion("v1.9.9"));
+    }
+
+    [Fact]
+    public void What_a_person_deployed_stays_until_the_channel_moves()
+    {
+        AppState state = States.Running("v1.3.0") with { PassedOver = "v1.2.0" };
+        Leaves("v1.2.0", state, Channel, "v1.2.0 was passed over: a person deployed v1.3.0 while channel stable pointed at it");
+        Deploys("v1.1.0", state, Channel);
+        Deploys("v1.4.0", state, Channel);
+    }
+
+    [Theory, MemberData(nameof(Tracks))]
     public void Leaves_an_app_that_needs_an_operator(bool channel) =>
         Leaves("v1.1.0", States.Running("v1.0.0") with { Attention = new Attention("d7", "v1.0.5", "") }, Of(channel), "left alone since deployment d7 needs an operator");
 
@@ -76,17 +107,17 @@ public class DecisionTests
     [Fact]
     public void Nothing_that_matches_is_told()
     {
-        var nothing = Assert.IsType<Decision.Nothing>(Decision.Decide(States.Empty, null, Channel, TimeSpan.Zero));
+        var nothing = Assert.IsType<Decision.Nothing>(Decision.Decide(States.Empty, null, Channel, null, TimeSpan.Zero));
         Assert.Equal("nothing in the store matches channel stable", nothing.Reason);
     }
 
     private static Track Of(bool channel) => channel ? Channel : Range;
 
-    private static void Deploys(string latest, AppState state, Track track, TimeSpan pause = default) =>
-        Assert.Equal(new Decision.Deploy(States.Id(latest)), Decision.Decide(state, States.Id(latest), track, pause));
+    private static void Deploys(string latest, AppState state, Track track, TimeSpan pause = default, ReleaseVersion? most = null) =>
+        Assert.Equal(new Decision.Deploy(States.Id(latest)), Decision.Decide(state, States.Id(latest), track, most, pause));
 
-    private static void Leaves(string latest, AppState state, Track track, string reason, TimeSpan pause = default) =>
-        Assert.Contains(reason, Assert.IsType<Decision.Nothing>(Decision.Decide(state, States.Id(latest), track, pause)).Reason, StringComparison.Ordinal);
+    private static void Leaves(string latest, AppState state, Track track, string reason, TimeSpan pause = default, ReleaseVersion? most = null) =>
+        Assert.Contains(reason, Assert.IsType<Decision.Nothing>(Decision.Decide(state, States.Id(latest), track, most, pause)).Reason, StringComparison.Ordinal);
 }
 
 /// <summary>States of the app shop.</summary>

@@ -39,6 +39,10 @@ internal sealed class MemoryDisk : IDisk
         Files[to] = content!;
     }
 
+    public void SetOwner(string path, uint user, uint group) => throw new NotSupportedException();
+
+    public void SetMode(string path, UnixFileMode mode) => throw new NotSupportedException();
+
     public void SyncFile(string path) => Effect();
 
     public void SyncDirectory(string path) => Effect();

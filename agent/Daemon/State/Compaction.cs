@@ -1,0 +1,27 @@
+using static Agent.Daemon.State.JournalRecord;
+
+namespace Agent.Daemon.State;
+
+/// <summary>Which records stand for a state: those of the last deployments of each app, and what all of them came to.</summary>
+internal static class Compaction
+{
+    /// <summary>Records that fold to <paramref name="state"/>, but for deployments beyond the last <paramref name="history"/> of each app.</summary>
+    public static IReadOnlyList<JournalRecord> Records(AgentState state, int history, DateTimeOffset at)
+    {
+        var records = new List<JournalRecord>();
+        foreach (AppState app in state.Apps.Values.OrderBy(app => app.Name.Value, StringComparer.Ordinal))
+        {
+            int drop = Math.Max(0, app.Deployments.Count - history);
+            records.AddRange(app.Deployments.Skip(drop).SelectMany(deployment => deployment.Records));
+            // Last, since it sets outright what the records before it would add up to without the dropped ones.
+            records.Add(new Compacted(
+                at, app.Name.Value, app.Dropped + drop, app.Proved, [.. app.Quarantined.Values.OrderBy(q => q.Since)], app.HeldAt, app.PassedOver, app.Attention, app.Hold, app.Pin));
+        }
+        return records;
+    }
+
+    /// <summary>Whether it is worth it: a quarter more deployments than wanted, or much else.</summary>
+    /// <param name="others">Records that belong to no deployment.</param>
+    public static bool IsDue(AgentState state, int history, int others) =>
+        others > 1000 + (2 * state.Apps.Count) || state.Apps.Values.Any(app => app.Deployments.Count > history + Math.Max(1, history / 4));
+}
