@@ -20,7 +20,7 @@ internal sealed class EvidenceCollector(
         Generation? to = generations.Find(deployment.App, deployment.Id);
         (IReadOnlyList<UnitEvidence> units, IReadOnlyList<LogEvidence> log) = await LookAsync(to, deployment.Started, work.Redactor, stopping);
         files.Write(deployment.App, deployment.Id, new Evidence(
-            Word(step), Checks(answers, work.Redactor), units, log, [.. work.Hooks], Changed(deployment, to), FreeDisk(), MemoryAvailable()));
+            Word(step), Checks(answers, work.Redactor), units, log, Hooks(work), Changed(deployment, to), FreeDisk(), MemoryAvailable()));
     }
 
     /// <summary>What is to be seen of the old release that did not come back either.</summary>
@@ -29,7 +29,7 @@ internal sealed class EvidenceCollector(
         Generation? from = deployment.FromGeneration is { } id ? generations.Find(deployment.App, id) : null;
         (IReadOnlyList<UnitEvidence> units, IReadOnlyList<LogEvidence> log) = await LookAsync(from, time.GetUtcNow() - TimeSpan.FromMinutes(10), work.Redactor, stopping);
         Evidence seen = files.Read(deployment.App, deployment.Id)
-            ?? new Evidence("", [], [], log, [.. work.Hooks], Changed(deployment, generations.Find(deployment.App, deployment.Id)), FreeDisk(), MemoryAvailable());
+            ?? new Evidence("", [], [], log, Hooks(work), Changed(deployment, generations.Find(deployment.App, deployment.Id)), FreeDisk(), MemoryAvailable());
         files.Write(deployment.App, deployment.Id, seen with { OldChecks = Checks(answers, work.Redactor), OldUnits = units });
     }
 
@@ -57,6 +57,9 @@ internal sealed class EvidenceCollector(
     }
 
     private static CheckEvidence[] Checks(IReadOnlyList<CheckAnswer> answers, Redactor redactor) => [.. answers.Select(a => new CheckEvidence(a.Check, a.Passed, redactor.Clean(a.Detail)))];
+
+    // Once more: what ran before the secrets were known is clean now too.
+    private static HookEvidence[] Hooks(DeploymentWork work) => [.. work.Hooks.Select(hook => hook with { Output = [.. hook.Output.Select(work.Redactor.Clean)] })];
 
     private List<string> Changed(Deployment deployment, Generation? to)
     {

@@ -19,6 +19,7 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
         AppDefinition? definition = Definition(deployment, work);
         foreach (HookOptions hook in Hooks(deployment.App, definition).Where(hook => hook.Step == step && hook.Before == before))
         {
+            if (definition?.SecretsFile is { } secrets) work.Redactor = new Redactor(configuration.Secrets(secrets).Values);   // it gets them, so it may print them
             work.Message.Report(hook.Name);
             string user = hook.User ?? definition?.User ?? deployment.App.Value;
             await supervisor.MakeUserAsync(user, cancellationToken);

@@ -56,6 +56,7 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
     /// <summary>Directory changes since the last sync, oldest first: path and what is there then (null: nothing).</summary>
     private readonly List<(string Path, Node? Node)> pending = [];
 
+    private (int After, int Lasts) trouble = (int.MaxValue, 0);
     private int written;
 
     private sealed class Node
@@ -71,8 +72,13 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
     /// <summary>An error that every write gives from now on; null: none.</summary>
     public IOException? Fault { get; set; }
 
-    /// <summary>Writes that still work before <see cref="Fault"/> is set by itself; null: it never is.</summary>
-    public (int After, int Lasts)? Trouble { get; set; }
+    /// <summary>Some write was refused since the last <see cref="TroubleFrom"/>.</summary>
+    public bool Refused { get; private set; }
+
+    public long Free { get; set; } = long.MaxValue;
+
+    /// <summary>Writes fail after so many more that work, for so many.</summary>
+    public void TroubleFrom(int after, int lasts) => (trouble, written, Refused) = ((after, lasts), 0, false);
 
     public IEnumerable<string> AllPaths => now.Keys.Order(StringComparer.Ordinal);
 
@@ -127,7 +133,7 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
         return now.TryGetValue(path, out Node? node) ? node.Target : null;
     }
 
-    public long FreeBytes(string path) => long.MaxValue;
+    public long FreeBytes(string path) => Free;
 
     public void MakeDirectory(string path, UnixFileMode mode)
     {
@@ -250,7 +256,11 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
     private void Effect()
     {
         fuse.Burn();
-        if (Trouble is { } trouble && written++ is var n && n >= trouble.After && n - trouble.After < trouble.Lasts) throw new IOException("No space left on device");
+        if (written++ is var n && n >= trouble.After && n - trouble.After < trouble.Lasts)
+        {
+            Refused = true;
+            throw new IOException("No space left on device");
+        }
         if (Fault is { } fault) throw fault;
     }
 

@@ -3,6 +3,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
+using Agent.Daemon.State;
 
 namespace Agent.Tests.Fakes;
 
@@ -21,6 +22,8 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
     public sealed record Process(string Version, string UnitText, string Environment, int Invocation, bool Healthy, string? Config);
 
     public Dictionary<string, Process> Running { get; } = [];
+
+    public Brake? Brake { get; set; }
 
     /// <summary>Hooks that run now, by unit.</summary>
     public HashSet<string> Hooks { get; private init; } = [];
@@ -64,13 +67,13 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
         return Task.CompletedTask;
     }
 
-    public Task RestartAsync(UnitName unit, CancellationToken cancellationToken)
+    public async Task RestartAsync(UnitName unit, CancellationToken cancellationToken)
     {
+        if (Brake is not null) await Brake.PassAsync(Step.Restart, cancellationToken);
         fuse.Burn();
         Running.Remove(unit.Value);
         Start(unit.Value);
         fuse.Burn();   // the job is done, the agent has not heard of it yet
-        return Task.CompletedTask;
     }
 
     public Task EnableAsync(UnitName unit, CancellationToken cancellationToken)
@@ -106,10 +109,10 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
         Hooks.Add(command.Unit.Value);
         fuse.Burn();   // killed here, the hook goes on without the agent
         Hooks.Remove(command.Unit.Value);
-        output("a line");
+        output("key is s3cret");
         string version = command.Environment["AGENTD_VERSION"], hook = command.Environment["AGENTD_HOOK"];
         bool fails = (version[^1], hook) is ('7', "before-flip") or ('8', "after-gate");
-        return Task.FromResult(new CommandEnd(!fails, fails ? "exit status 1" : "", ["a line"]));
+        return Task.FromResult(new CommandEnd(!fails, fails ? "exit status 1" : "", ["key is s3cret"]));
     }
 
     public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text;
 using Agent.Artifacts;
 using Agent.Artifacts.Durable;
@@ -22,6 +23,7 @@ internal sealed class World : IDisposable
     public const int History = 2;
 
     private readonly bool rich;
+    private readonly Brake brake = new();
 
     public World(SimulatedDisk disk, SimulatedSystem system, Fuse fuse, bool rich)
     {
@@ -29,7 +31,8 @@ internal sealed class World : IDisposable
         Disk = disk;
         System = system;
         Fuse = fuse;
-        Source = new FakeSource(disk);
+        Source = new FakeSource(disk, brake);
+        system.Brake = brake;
         var options = new AgentOptions(null, TimeSpan.FromMinutes(1), "/srv", "/var/lib/agentd", SimulatedSystem.Units, "/run/agentd/agentd.sock") { History = rich ? History : 100 };
         disk.MakeDirectories(options.Data);
         disk.MakeDirectories(options.Units);
@@ -43,7 +46,7 @@ internal sealed class World : IDisposable
         var comparison = new GenerationComparison(generations, Installed);
         Evidence = new EvidenceFiles(disk, options.Data);
         var steps = new DeploymentSteps(
-            Configuration, Source, Installed, new SharedTree(disk, Installed), generations, system, new Gate(new FakeProbe(system, fuse), system, time), disk);
+            Configuration, Source, Installed, new SharedTree(disk, Installed), generations, system, new Gate(new FakeProbe(system, fuse, brake), system, time), disk);
         var runner = new DeploymentRunner(
             Log, steps, new HookRunner(Configuration, Installed, generations, system, NullLogger<HookRunner>.Instance),
             new EvidenceCollector(system, generations, comparison, Evidence, disk, options, time), time, NullLogger<DeploymentRunner>.Instance);
@@ -96,9 +99,10 @@ internal sealed class World : IDisposable
 
     /// <summary>Deploys to the end.</summary>
     /// <returns>Null: power failed before the outcome.</returns>
-    public async Task<Deployment?> DeployAsync(string version, Trigger trigger = Trigger.Deploy, bool force = false)
+    /// <param name="settings">What the environment says; null: the version.</param>
+    public async Task<Deployment?> DeployAsync(string version, Trigger trigger = Trigger.Deploy, bool force = false, string? settings = null)
     {
-        Configuration.For = version;
+        Configuration.For = settings ?? version;
         try
         {
             Deployment started = await Engine.StartAsync(
@@ -112,6 +116,20 @@ internal sealed class World : IDisposable
             return null;
         }
     }
+
+    /// <summary>Asks for a deployment by a person, and does not wait for it.</summary>
+    public Task<Deployment> StartAsync(string version, Func<DeploymentRequest, DeploymentRequest>? change = null, CancellationToken cancellationToken = default)
+    {
+        Configuration.For = version;
+        var request = new DeploymentRequest(Shop, new Track.Exactly(new ReleaseVersion(version)), Trigger.Deploy, "test", Force: false);
+        return Engine.StartAsync(change is null ? request : change(request), cancellationToken);
+    }
+
+    /// <summary>Makes the next deployment wait inside of a step, until <see cref="GoOn"/>.</summary>
+    /// <returns>Ends when it waits there.</returns>
+    public Task<string> StopAtAsync(Step step) => brake.SetAsync(step);
+
+    public void GoOn() => brake.Release();
 
     /// <returns>False: power failed again.</returns>
     public async Task<bool> RecoverAsync()
@@ -165,41 +183,65 @@ internal sealed class World : IDisposable
 
     public void Dispose() => stopping.Dispose();
 
-    internal sealed class FakeSource(SimulatedDisk disk) : IArtifactSource
+    internal sealed class FakeSource(SimulatedDisk disk, Brake brake) : IArtifactSource
     {
         public OperatorException? Failure { get; set; }
 
-        public Task<ReleaseId?> ResolveAsync(AppName app, Track wanted, CancellationToken cancellationToken) => Task.FromResult(
-            wanted is Track.Exactly { Version: var version } ? new ReleaseId(app, version, DigestOf(version.Text)) : null);
+        /// <summary>What every channel points at; null: nothing.</summary>
+        public string? Channel { get; set; }
+
+        public Task<ReleaseId?> ResolveAsync(AppName app, Track wanted, CancellationToken cancellationToken) =>
+            Task.FromResult((wanted is Track.Exactly { Version: var version } ? version.Text : Channel) is { } text ? new ReleaseId(app, new ReleaseVersion(text), DigestOf(text)) : null);
 
         /// <summary>v1.x.0 is healthy, v1.x.5 exits at once, v1.x.6 answers 500.</summary>
-        public Task<FetchedRelease> FetchAsync(ReleaseId release, IReadOnlyList<string> installed, IProgress<TransferProgress> progress, CancellationToken cancellationToken)
+        public async Task<FetchedRelease> FetchAsync(ReleaseId release, IReadOnlyList<string> installed, IProgress<TransferProgress> progress, CancellationToken cancellationToken)
         {
             if (Failure is { } failure) throw failure;
             string version = release.Version.Text;
+            await brake.PassAsync(Step.Fetch, cancellationToken);
             string directory = "/var/lib/agentd/downloads/shop";
             disk.MakeDirectories(directory);
-            var files = new List<ManifestEntry>();
             var objects = new Dictionary<string, string>();
-            foreach ((string path, string content) in new[]
-                { ("VERSION", version), ("behaviour", version[^1] switch { '5' => "exits", '6' => "500", _ => "ok" }), ("config.template", "for ${FOR}, key ${KEY}") })
+            Manifest manifest = ManifestOf(version).Manifest;
+            foreach (ManifestFile file in manifest.Files.OfType<ManifestFile>())
             {
-                byte[] bytes = Encoding.UTF8.GetBytes(content);
-                var file = new ManifestFile(path, false, bytes.Length, Digest.Of(bytes), null);
-                files.Add(file);
                 string key = $"{directory}/{FetchedRelease.ObjectKey(file)}";
-                disk.WriteFile(key, DurableOperations.Mode644, s => s.Write(bytes));
+                disk.WriteFile(key, DurableOperations.Mode644, s => s.Write(Encoding.UTF8.GetBytes(Contents(version)[file.Path])));
                 objects[FetchedRelease.ObjectKey(file)] = key;
             }
-            disk.WriteFile(directory + "/manifest", DurableOperations.Mode644, s => s.Write(ManifestOf(version)));
-            return Task.FromResult(new FetchedRelease(release, new Manifest(release.App, release.Version, files, []), directory + "/manifest", objects));
+            disk.WriteFile(directory + "/manifest", DurableOperations.Mode644, s => s.Write(ManifestOf(version).Stored));
+            return new FetchedRelease(release, manifest, directory + "/manifest", objects);
         }
 
-        public void Sweep(AppName app) => disk.RemoveDurable("/var/lib/agentd/downloads/shop");
+        public void Sweep(AppName app)
+        {
+            brake.PassAsync(Step.Sweep, CancellationToken.None).Wait();
+            disk.RemoveDurable("/var/lib/agentd/downloads/shop");
+        }
 
-        public static Digest DigestOf(string version) => Digest.Of(ManifestOf(version));
+        public static Digest DigestOf(string version) => Digest.Of(ManifestOf(version).Stored);
 
-        private static byte[] ManifestOf(string version) => Encoding.UTF8.GetBytes("manifest of " + version);
+        private static readonly ConcurrentDictionary<string, (Manifest Manifest, byte[] Stored)> manifests = new();
+
+        private static Dictionary<string, string> Contents(string version) => new()
+        {
+            ["VERSION"] = version,
+            ["behaviour"] = version[^1] switch { '5' => "exits", '6' => "500", _ => "ok" },
+            ["config.template"] = "for ${FOR}, key ${KEY}",
+        };
+
+        private static (Manifest Manifest, byte[] Stored) ManifestOf(string version) => manifests.GetOrAdd(version, static version =>
+        {
+            var files = new List<ManifestEntry>();
+            long size = Contents(version).Values.Sum(content => content.Length), start = 0;
+            foreach ((string path, string content) in Contents(version))
+            {
+                files.Add(new ManifestFile(path, false, content.Length, Digest.Of(Encoding.UTF8.GetBytes(content)), new FramePlace(0, 0, 100, size, start)));
+                start += content.Length;
+            }
+            var manifest = new Manifest(Shop, new ReleaseVersion(version), files, [new PackReference(Digest.Of("pack"u8), 100)]);
+            return (manifest, ManifestFormat.Serialize(manifest));
+        });
     }
 
     internal sealed class FakeConfiguration(AgentOptions agent, bool rich) : IConfiguration
@@ -217,9 +259,14 @@ internal sealed class World : IDisposable
 
         public ReleaseVersion? MaxVersion { get; set; }
 
-        public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string>(), null, null, null, Keep)
+        public long KeepFree { get; set; }
+
+        public bool Follows { get; set; }
+
+        public AppOptions App(AppName name) => new(name, Follows ? new Track.Channel("stable") : null, new Dictionary<string, string>(), null, null, null, Keep)
         {
             MaxVersion = MaxVersion,
+            KeepFree = KeepFree,
             Hooks = rich ? [.. Hooks.Where(hook => hook.Line.StartsWith('/'))] : [],
         };
 
@@ -230,7 +277,7 @@ internal sealed class World : IDisposable
         public string Effective(AppName? app, string? releaseYaml) => throw new NotSupportedException();
 
         public AppDefinition Define(AppName app, string? releaseYaml) => new(
-            app, new Dictionary<string, string> { ["FOR"] = For }, [.. Units.Select(unit => new UnitSource.Rendered(new UnitName(unit), $"bin/{unit} --{For}", null))],
+            app, new Dictionary<string, string> { ["FOR"] = For, ["API_TOKEN"] = For }, [.. Units.Select(unit => new UnitSource.Rendered(new UnitName(unit), $"bin/{unit} --{For}", null))],
             [Up], new GateOptions(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)))
         {
             SecretsFile = rich ? "/etc/agentd/secrets.d/shop.env" : null,
@@ -251,13 +298,14 @@ internal sealed class World : IDisposable
         public string For { get; set; } = "";
     }
 
-    private sealed class FakeProbe(SimulatedSystem system, Fuse fuse) : IHealthProbe
+    private sealed class FakeProbe(SimulatedSystem system, Fuse fuse, Brake brake) : IHealthProbe
     {
-        public Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken)
+        public async Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken)
         {
             fuse.Check();
+            await brake.PassAsync(Step.Gate, cancellationToken);
             bool healthy = system.Running.GetValueOrDefault("shop.service") is { Healthy: true };
-            return Task.FromResult(new CheckAnswer(check.Name, healthy, healthy ? "200" : "GET /up gave 500"));
+            return new CheckAnswer(check.Name, healthy, healthy ? "200" : "GET /up gave 500");
         }
     }
 }

@@ -1,0 +1,119 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using Agent.Artifacts;
+using Agent.Daemon.State;
+using FsCheck;
+using FsCheck.Fluent;
+using static Agent.Daemon.State.JournalRecord;
+using Outcome = Agent.Daemon.State.Outcome;
+
+namespace Agent.Tests.State;
+
+/// <summary>What compaction leaves folds to the same state, whatever happened before.</summary>
+public class CompactionTests
+{
+    private static readonly DateTimeOffset Now = new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+    private enum Happening
+    {
+        Live,
+        RolledBack,
+        Quarantined,
+        NeedsOperator,
+        PersonRollsBack,
+        PersonDeploys,
+        Hold,
+        Resume,
+        Pin,
+        Unpin,
+        Unquarantine,
+        Compact,
+    }
+
+    [Fact]
+    public void Folds_to_the_same_state_but_for_the_deployments_that_it_drops() => Prop.ForAll(
+        ArbMap.Default.ArbFor<(Happening, bool)[]>(), ArbMap.Default.ArbFor<byte>(),
+        (happenings, kept) =>
+        {
+            int history = 1 + (kept % 5);
+            IReadOnlyList<JournalRecord> records = Story(happenings, history);
+            AgentState whole = Fold(records), compacted = Fold(Compaction.Records(whole, history, Now));
+            Assert.Equal(whole.Apps.Keys.Order(), compacted.Apps.Keys.Order());
+            foreach ((string name, AppState before) in whole.Apps)
+            {
+                AppState after = compacted.Apps[name];
+                Assert.Equal(Text(before with { Deployments = [], Dropped = 0 }), Text(after with { Deployments = [], Dropped = 0 }));
+                Assert.Equal(before.Count, after.Count);
+                Assert.Equal(before.Deployments.TakeLast(history).Select(Text), after.Deployments.Select(Text));
+            }
+            Assert.Equal(Text(compacted), Text(Fold(Compaction.Records(compacted, history, Now))));
+        }).QuickCheckThrowOnFailure();
+
+    [Fact]
+    public void Survives_the_journal() => Prop.ForAll(ArbMap.Default.ArbFor<(Happening, bool)[]>(), happenings =>
+    {
+        var disk = new Fakes.SimulatedDisk(new Fakes.Fuse(int.MaxValue));
+        Journal journal = Journal.Open(disk, "/journal", out _, out _);
+        IReadOnlyList<JournalRecord> records = Story(happenings, 2);
+        foreach (JournalRecord record in records) journal.Append(record);
+        IReadOnlyList<JournalRecord> kept = Compaction.Records(Fold(records), 2, Now);
+        journal.Replace(kept);
+        var one = new Held(Now, "shop", "ann", "after it");
+        journal.Append(one);
+        Journal.Open(disk, "/journal", out IReadOnlyList<JournalRecord> read, out long cut);
+        Assert.Equal(0, cut);
+        Assert.Equal(kept.Append(one).Select(Json), read.Select(Json));
+    }).QuickCheckThrowOnFailure();
+
+    private static AgentState Fold(IEnumerable<JournalRecord> records) => records.Aggregate(AgentState.Empty, (state, record) => state.Apply(record));
+
+    private static List<JournalRecord> Story(IEnumerable<(Happening, bool)> happenings, int history)
+    {
+        var records = new List<JournalRecord>();
+        foreach ((int n, (Happening happening, bool other)) in happenings.Index())
+        {
+            string app = other ? "blog" : "shop";
+            AppState state = Fold(records).App(new AppName(app));
+            string id = $"{app}-{state.Count + 1}";
+            DateTimeOffset at = Now.AddMinutes(n);
+            switch (happening)
+            {
+                case Happening.Hold: records.Add(new Held(at, app, "ann", $"{n}")); break;
+                case Happening.Resume: records.Add(new Resumed(at, app, "ann")); break;
+                case Happening.Pin: records.Add(new Pinned(at, app, $"v{n}.0.0", "ann", "")); break;
+                case Happening.Unpin: records.Add(new Unpinned(at, app, "ann")); break;
+                case Happening.Unquarantine when state.Quarantined.Keys.FirstOrDefault() is { } digest: records.Add(new Unquarantined(at, app, digest, "ann", "")); break;
+                case Happening.Unquarantine: break;
+                case Happening.Compact:
+                    records = [.. Compaction.Records(Fold(records), history, at)];
+                    break;
+                default:
+                    Trigger trigger = happening switch { Happening.PersonRollsBack => Trigger.Rollback, Happening.PersonDeploys => Trigger.Deploy, _ => Trigger.Track };
+                    records.Add(new DeploymentStarted(at, id, app, state.Current, state.Generation, new ReleaseRef($"v1.{n % 7}.0", $"{n % 7}"), trigger, "ann")
+                    {
+                        PassedOver = happening == Happening.PersonDeploys ? $"v9.{n}.0" : null,
+                    });
+                    Outcome outcome = happening switch
+                    {
+                        Happening.RolledBack or Happening.Quarantined => Outcome.RolledBack,
+                        Happening.NeedsOperator => Outcome.NeedsOperator,
+                        _ => Outcome.Live,
+                    };
+                    if (outcome == Outcome.Live) records.Add(new Committed(at, id));
+                    else records.Add(new StepFailed(at, id, Step.Gate, "no", "", true));
+                    records.Add(new DeploymentFinished(at, id, outcome, happening == Happening.Quarantined));
+                    break;
+            }
+        }
+        return records;
+    }
+
+    private static string Json(JournalRecord record) => JsonSerializer.Serialize(record, JournalJson.Default.JournalRecord);
+
+    private static string Text(Deployment deployment) => string.Join('\n', deployment.Records.Select(Json)) + $"{deployment.Outcome}{deployment.Cause}{deployment.PassedOver}";
+
+    private static string Text(AppState state) =>
+        $"{string.Join(',', state.Proved)}|{string.Join(',', state.Quarantined.Values.OrderBy(q => q.Since).ThenBy(q => q.Release.Digest, StringComparer.Ordinal))}|{state.HeldAt}|{state.PassedOver}|{state.Attention}|{state.Hold}|{state.Pin}|{state.Count}|{string.Join(';', state.Deployments.Select(Text))}";
+
+    private static string Text(AgentState state) => string.Join("\n\n", state.Apps.OrderBy(app => app.Key, StringComparer.Ordinal).Select(app => Text(app.Value)));
+}
