@@ -205,6 +205,7 @@ internal sealed class DeploymentEngine(
     /// </summary>
     public async Task RecoverAsync(CancellationToken cancellationToken)
     {
+        log.CompactWhereDue();   // a cut may have come before it, or less history is wanted now
         foreach (AppState state in log.State.Apps.Values)
         {
             if (state.Running is { } deployment)

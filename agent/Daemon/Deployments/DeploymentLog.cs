@@ -32,7 +32,7 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
             journal.Append(record);
             Publish(record);
             if (record is JournalRecord.OfApp) others++;
-            if (record is JournalRecord.DeploymentFinished or JournalRecord.OfApp && Compaction.IsDue(state, history, others)) Compact();
+            if (record is JournalRecord.DeploymentFinished or JournalRecord.OfApp) CompactWhereDue();
         }
     }
 
@@ -54,6 +54,27 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
                 unsaved.Enqueue(record);
                 Publish(record);
             }
+        }
+    }
+
+    /// <summary>Shortens the journal where it holds many more deployments than are wanted. A disk that does not take it changes nothing.</summary>
+    public void CompactWhereDue()
+    {
+        lock (gate)
+        {
+            if (unsaved.Count > 0 || !Compaction.IsDue(state, history, others)) return;
+            IReadOnlyList<JournalRecord> kept = Compaction.Records(state, history, time.GetUtcNow());
+            try
+            {
+                journal.Replace(kept);
+            }
+            catch (IOException e)
+            {
+                logger.JournalNotCompacted(e);   // it is whole, and only longer than need be
+                return;
+            }
+            state = Fold(kept);
+            others = state.Apps.Count;
         }
     }
 
@@ -86,22 +107,6 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
         {
             lock (gate) watchers.Remove(watcher);
         }
-    }
-
-    private void Compact()
-    {
-        IReadOnlyList<JournalRecord> kept = Compaction.Records(state, history, time.GetUtcNow());
-        try
-        {
-            journal.Replace(kept);
-        }
-        catch (IOException e)
-        {
-            logger.JournalNotCompacted(e);   // it is whole, and only longer than need be
-            return;
-        }
-        state = Fold(kept);
-        others = state.Apps.Count;
     }
 
     private static AgentState Fold(IEnumerable<JournalRecord> records) => records.Aggregate(AgentState.Empty, (state, record) => state.Apply(record));
