@@ -10,7 +10,7 @@ namespace Agent.Daemon.Health;
 internal sealed record GateVerdict(bool Healthy, string Cause, IReadOnlyList<CheckAnswer> Last);
 
 /// <summary>
-/// What the gate makes of what is seen: no clock, no effects. All times count from the begin of the watch.
+/// What the gate makes of what is seen: no clock, no effects. All times count from the begin of the watch, as <see cref="WatchedTime"/> does.
 /// <list type="number">
 /// <item>Until every check passes and every unit is active; the start time bounds this.</item>
 /// <item>From there for the stable time nothing may fail, and then everything must have been seen good once more.</item>
@@ -32,7 +32,7 @@ internal sealed class GateWatch
     {
         (this.start, this.stable) = (start, stable);
         checks = [.. definition.Checks.Select(check => new CheckWatch(check))];
-        units = [.. definition.Units.Select(unit => new UnitWatch(unit.Name))];
+        units = [.. definition.Started.Select(unit => new UnitWatch(unit))];
         // What wavers when the stable time ends gets the time in which it would count as failing, then it does.
         settle = TimeSpan.FromSeconds(5) + definition.Checks.Select(check => check.Unhealthy * (check.Interval + check.Timeout)).DefaultIfEmpty().Max();
     }

@@ -24,7 +24,7 @@ public sealed class HealthProbeTests : IDisposable
 
     public HealthProbeTests()
     {
-        probe = new HealthProbe(time);
+        probe = new HealthProbe(new StaticSupervisor(_ => throw new NotSupportedException()), "/srv", time);
         listener.Start();
     }
 
@@ -34,7 +34,6 @@ public sealed class HealthProbeTests : IDisposable
     {
         stop.Cancel();
         listener.Dispose();
-        probe.Dispose();
         stop.Dispose();
     }
 
@@ -42,10 +41,10 @@ public sealed class HealthProbeTests : IDisposable
     [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", null, true, "200 in 0 ms")]
     [InlineData("HTTP/1.1 204 No Content\r\n\r\n", null, true, "204 in 0 ms")]
     [InlineData("HTTP/1.1 204 No Content\r\n\r\n", 204, true, "204 in 0 ms")]
-    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 204, false, "GET /up?x=1 gave 200, not 204")]
-    [InlineData("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up?x=1 gave 503")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 204, false, "GET /up gave 200, not 204")]
+    [InlineData("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up gave 503")]
     [InlineData("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", 503, true, "503 in 0 ms")]
-    [InlineData("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up?x=1 gave 302, and redirects are not followed")]
+    [InlineData("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up gave 302, and redirects are not followed")]
     [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", null, false, "connection closed in the middle of an answer")]
     [InlineData("SSH-2.0-OpenSSH\r\n\r\n", null, false, "the answer is not HTTP")]
     public async Task Tells_what_http_answered(string answer, int? status, bool passed, string detail)
