@@ -60,7 +60,7 @@ internal sealed class GateWatch
     /// <summary>Something for people that was not told before.</summary>
     public bool TryGetNews([NotNullWhen(true)] out string? message) => news.TryDequeue(out message);
 
-    /// <summary>Whether it is decided, at a time that is no less than at any call before.</summary>
+    /// <summary>Whether it is decided, at a time that is no less than at any call before. A failure stays one.</summary>
     public GateVerdict? At(TimeSpan now)
     {
         if (failure is not null) return Verdict(healthy: false, failure);
@@ -71,13 +71,15 @@ internal sealed class GateWatch
                 goodSince = now;
                 if (stable > TimeSpan.Zero) news.Enqueue($"all good; watching for {Spoken.Duration(stable)}");
             }
-            else return now < start ? null : Verdict(healthy: false, $"not healthy within {Spoken.Duration(start)}: {Missing()}");
+            else return now < start ? null : Fail($"not healthy within {Spoken.Duration(start)}: {Missing()}");
         }
         TimeSpan end = goodSince.Value + stable;
         if (now < end) return null;
         if (Good() && (stable == TimeSpan.Zero || SeenSince(end))) return Verdict(healthy: true, Held());
-        return now < end + settle ? null : Verdict(healthy: false, $"not steady after {Spoken.Duration(now - goodSince.Value)}: {Missing()}");
+        return now < end + settle ? null : Fail($"not steady after {Spoken.Duration(now - goodSince.Value)}: {Missing()}");
     }
+
+    private GateVerdict Fail(string cause) => Verdict(healthy: false, failure = cause);
 
     private bool Good() => checks.TrueForAll(check => check is { Passing: true, Last.Passed: true }) && units.TrueForAll(unit => unit.Active);
 
