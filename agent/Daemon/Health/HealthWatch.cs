@@ -42,6 +42,9 @@ internal sealed class HealthWatch(
     public WatchedHealth Of(AppName app) =>
         watched.GetValueOrDefault(app)?.Release is { } seen && Quiet(app) == seen.Deployments ? seen.Health : WatchedHealth.Unknown;
 
+    /// <summary>Waits for the rounds under way.</summary>
+    public Task IdleAsync() => Task.WhenAll(watched.Values.Select(app => app.Round));
+
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         try
@@ -54,7 +57,7 @@ internal sealed class HealthWatch(
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
-            await Task.WhenAll(watched.Values.Select(app => app.Round)).ConfigureAwait(false);
+            await IdleAsync().ConfigureAwait(false);
         }
     }
 
