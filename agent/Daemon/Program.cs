@@ -16,7 +16,7 @@ try
         .AddState()                                                         // State        what we were doing when the power went
         .AddArtifacts()                                                     // Fetching     where releases come from, and why we believe them
         .AddSystemd()                                                       // Systemd      units, jobs and logs
-        .AddHealth()                                                        // Health       checks and the gate
+        .AddHealth()                                                        // Health       checks, the gate, the watch between deployments
         .AddDeployments()                                                   // Deployments  the one state machine, Releases under it
         .AddTracking();                                                     // Tracking     follows the store
     builder.AddAgentApi(configuration.Agent.Socket);                        // Api          gRPC on the Unix socket

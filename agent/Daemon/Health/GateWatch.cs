@@ -10,7 +10,7 @@ namespace Agent.Daemon.Health;
 internal sealed record GateVerdict(bool Healthy, string Cause, IReadOnlyList<CheckAnswer> Last);
 
 /// <summary>
-/// What the gate makes of what is seen: no clock, no effects. All times count from the begin of the watch.
+/// What the gate makes of what is seen: no clock, no effects. All times count from the begin of the watch, as <see cref="WatchedTime"/> does.
 /// <list type="number">
 /// <item>Until every check passes and every unit is active; the start time bounds this.</item>
 /// <item>From there for the stable time nothing may fail, and then everything must have been seen good once more.</item>
@@ -32,7 +32,7 @@ internal sealed class GateWatch
     {
         (this.start, this.stable) = (start, stable);
         checks = [.. definition.Checks.Select(check => new CheckWatch(check))];
-        units = [.. definition.Units.Select(unit => new UnitWatch(unit.Name))];
+        units = [.. definition.Started.Select(unit => new UnitWatch(unit))];
         // What wavers when the stable time ends gets the time in which it would count as failing, then it does.
         settle = TimeSpan.FromSeconds(5) + definition.Checks.Select(check => check.Unhealthy * (check.Interval + check.Timeout)).DefaultIfEmpty().Max();
     }
@@ -60,7 +60,7 @@ internal sealed class GateWatch
     /// <summary>Something for people that was not told before.</summary>
     public bool TryGetNews([NotNullWhen(true)] out string? message) => news.TryDequeue(out message);
 
-    /// <summary>Whether it is decided, at a time that is no less than at any call before.</summary>
+    /// <summary>Whether it is decided, at a time that is no less than at any call before. A failure stays one.</summary>
     public GateVerdict? At(TimeSpan now)
     {
         if (failure is not null) return Verdict(healthy: false, failure);
@@ -71,13 +71,15 @@ internal sealed class GateWatch
                 goodSince = now;
                 if (stable > TimeSpan.Zero) news.Enqueue($"all good; watching for {Spoken.Duration(stable)}");
             }
-            else return now < start ? null : Verdict(healthy: false, $"not healthy within {Spoken.Duration(start)}: {Missing()}");
+            else return now < start ? null : Fail($"not healthy within {Spoken.Duration(start)}: {Missing()}");
         }
         TimeSpan end = goodSince.Value + stable;
         if (now < end) return null;
         if (Good() && (stable == TimeSpan.Zero || SeenSince(end))) return Verdict(healthy: true, Held());
-        return now < end + settle ? null : Verdict(healthy: false, $"not steady after {Spoken.Duration(now - goodSince.Value)}: {Missing()}");
+        return now < end + settle ? null : Fail($"not steady after {Spoken.Duration(now - goodSince.Value)}: {Missing()}");
     }
+
+    private GateVerdict Fail(string cause) => Verdict(healthy: false, failure = cause);
 
     private bool Good() => checks.TrueForAll(check => check is { Passing: true, Last.Passed: true }) && units.TrueForAll(unit => unit.Active);
 

@@ -1,6 +1,3 @@
-using System.Buffers;
-using System.Net;
-using System.Net.Security;
 using System.Net.Sockets;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
@@ -8,31 +5,13 @@ using Agent.Daemon.Deployments;
 namespace Agent.Daemon.Health;
 
 /// <summary>Runs one check once. Every run makes a connection of its own, as one kept from before could be to the release before.</summary>
-internal sealed class HealthProbe : IHealthProbe, IDisposable
+/// <param name="releases">Root of the apps' directories.</param>
+internal sealed class HealthProbe(ISupervisor supervisor, string releases, TimeProvider time) : IHealthProbe
 {
-    // Enough to let a usual answer end well, so that the application does not log a broken connection.
-    private const int ReadAtMost = 64 << 10;
+    private const int DetailAtMost = 200;
 
-    private readonly TimeProvider time;
-    private readonly HttpClient client;
-
-    public HealthProbe(TimeProvider time)
-    {
-        this.time = time;
-        client = new HttpClient(new SocketsHttpHandler
-        {
-            AllowAutoRedirect = false,
-            UseProxy = false,
-            UseCookies = false,
-            ActivityHeadersPropagator = null,
-            MaxResponseHeadersLength = 64,   // KiB
-            SslOptions = new SslClientAuthenticationOptions { RemoteCertificateValidationCallback = (sender, _, _, errors) => errors == SslPolicyErrors.None || IsLoopback(sender) },
-        })
-        {
-            Timeout = System.Threading.Timeout.InfiniteTimeSpan,   // each check brings its own
-        };
-        client.DefaultRequestHeaders.UserAgent.ParseAdd("agentd");
-    }
+    private readonly HttpCheck http = new(time);
+    private readonly CommandCheck commands = new(supervisor, releases, time);
 
     public async Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken)
     {
@@ -40,72 +19,64 @@ internal sealed class HealthProbe : IHealthProbe, IDisposable
         using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
-            return check switch
-            {
-                CheckOptions.Http http => await GetAsync(http, both.Token).ConfigureAwait(false),
-                CheckOptions.Tcp tcp => await ConnectAsync(tcp, both.Token).ConfigureAwait(false),
-                _ => throw new NotSupportedException(check.GetType().Name),
-            };
+            // What does not heed the token is left behind, so that the time of a check is kept even then.
+            (bool passed, string detail) = await LookAsync(app, check, both.Token).WaitAsync(both.Token).ConfigureAwait(false);
+            return Answer(check, passed, detail);
         }
-        catch (OperationCanceledException) when (timeout.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (both.IsCancellationRequested)
         {
-            return new CheckAnswer(check.Name, Passed: false, $"no answer within {Spoken.Duration(check.Timeout)}");
+            cancellationToken.ThrowIfCancellationRequested();
+            return Answer(check, passed: false, $"{(check is CheckOptions.Command ? "did not end" : "no answer")} within {Spoken.Duration(check.Timeout)}");
         }
         catch (Exception e) when (e is HttpRequestException or IOException or SocketException)
         {
             cancellationToken.ThrowIfCancellationRequested();
-            return new CheckAnswer(check.Name, Passed: false, Explain(e));
+            return Answer(check, passed: false, Explain(e));
         }
     }
 
-    public void Dispose() => client.Dispose();
+    private Task<(bool Passed, string Detail)> LookAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken) => check switch
+    {
+        CheckOptions.Http asked => http.AskAsync(asked, cancellationToken),
+        CheckOptions.Tcp tcp => ConnectAsync(TcpAsync(tcp, cancellationToken)),
+        CheckOptions.UnixSocket unix => ConnectAsync(UnixSocket.ConnectAsync(unix.Path, cancellationToken)),
+        CheckOptions.Command command => commands.RunAsync(app, command, cancellationToken),
+        CheckOptions.UnitActive unit => LookAtAsync(unit.Unit, cancellationToken),
+        _ => throw new NotSupportedException(check.GetType().Name),
+    };
 
-    private async Task<CheckAnswer> GetAsync(CheckOptions.Http check, CancellationToken cancellationToken)
+    private async Task<(bool Passed, string Detail)> ConnectAsync(Task<Socket> connecting)
     {
         long start = time.GetTimestamp();
-        using var request = new HttpRequestMessage(HttpMethod.Get, check.Url);
-        request.Headers.ConnectionClose = true;
-        using HttpResponseMessage response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
-        int status = (int)response.StatusCode;
-        if (check.Status is { } wanted ? status != wanted : !response.IsSuccessStatusCode)
-        {
-            string hint = check.Status is { } other ? $", not {other}" : status is >= 300 and < 400 ? ", and redirects are not followed" : "";
-            return new CheckAnswer(check.Name, Passed: false, $"GET {check.Url.PathAndQuery} gave {status}{hint}");
-        }
-        await ReadSomeAsync(response, cancellationToken).ConfigureAwait(false);
-        return new CheckAnswer(check.Name, Passed: true, $"{status} in {time.GetElapsedTime(start).TotalMilliseconds:0} ms");
+        using Socket socket = await connecting.ConfigureAwait(false);
+        return (true, $"connected in {time.GetElapsedTime(start).TotalMilliseconds:0} ms");
     }
 
-    private static async Task ReadSomeAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    private static async Task<Socket> TcpAsync(CheckOptions.Tcp check, CancellationToken cancellationToken)
     {
-        using Stream body = await response.Content.ReadAsStreamAsync(cancellationToken).ConfigureAwait(false);
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(ReadAtMost);
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            _ = await body.ReadAtLeastAsync(buffer, ReadAtMost, throwOnEndOfStream: false, cancellationToken).ConfigureAwait(false);
+            await socket.ConnectAsync(check.Host, check.Port, cancellationToken).ConfigureAwait(false);
+            return socket;
         }
-        finally
+        catch
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            socket.Dispose();
+            throw;
         }
     }
 
-    private async Task<CheckAnswer> ConnectAsync(CheckOptions.Tcp check, CancellationToken cancellationToken)
-    {
-        long start = time.GetTimestamp();
-        using var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(check.Host, check.Port, cancellationToken).ConfigureAwait(false);
-        return new CheckAnswer(check.Name, Passed: true, $"connected in {time.GetElapsedTime(start).TotalMilliseconds:0} ms");
-    }
+    private async Task<(bool Passed, string Detail)> LookAtAsync(UnitName unit, CancellationToken cancellationToken) =>
+        UnitAnswer.Of(await supervisor.GetStateAsync(unit, cancellationToken).ConfigureAwait(false));
 
-    // On this host's own address nobody else can answer, and a certificate is rarely made out to localhost.
-    private static bool IsLoopback(object sender) =>
-        sender is SslStream { TargetHostName: var name } && (name == "localhost" || (IPAddress.TryParse(name, out IPAddress? address) && IPAddress.IsLoopback(address)));
+    private static CheckAnswer Answer(CheckOptions check, bool passed, string detail) => new(check.Name, passed, Spoken.Line(detail, DetailAtMost));
 
     private static string Explain(Exception error)
     {
         for (Exception? e = error; e is not null; e = e.InnerException)
         {
+            if (e is IOException { InnerException: SocketException { SocketErrorCode: SocketError.AddressNotAvailable } }) return e.Message;
             if (e is not SocketException socket) continue;
             return socket.SocketErrorCode switch
             {
@@ -113,17 +84,17 @@ internal sealed class HealthProbe : IHealthProbe, IDisposable
                 SocketError.ConnectionReset => "connection reset",
                 SocketError.HostNotFound or SocketError.NoData or SocketError.TryAgain => "host name not found",
                 SocketError.HostUnreachable or SocketError.NetworkUnreachable => "host unreachable",
-                _ => OneLine(socket.Message),
+                SocketError.AccessDenied => "permission denied",
+                SocketError.WouldBlock => "the socket's queue is full",
+                _ => socket.Message,
             };
         }
         return error switch
         {
             HttpRequestException { HttpRequestError: HttpRequestError.ResponseEnded } or HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded } => "connection closed in the middle of an answer",
             HttpRequestException { HttpRequestError: HttpRequestError.InvalidResponse } => "the answer is not HTTP",
-            HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } => $"no TLS: {OneLine(error.GetBaseException().Message)}",
-            _ => OneLine(error.GetBaseException().Message),
+            HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } => $"no TLS: {error.GetBaseException().Message}",
+            _ => error.GetBaseException().Message,
         };
     }
-
-    private static string OneLine(string text) => text.ReplaceLineEndings(" ") is { Length: > 200 } long_ ? long_[..200] : text.ReplaceLineEndings(" ");
 }

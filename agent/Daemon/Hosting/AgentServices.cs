@@ -50,8 +50,19 @@ internal static class AgentServices
         });
 
     public static IServiceCollection AddHealth(this IServiceCollection services) => services
-        .AddSingleton<IHealthProbe, HealthProbe>()
-        .AddSingleton<Gate>();
+        .AddSingleton<IHealthProbe>(provider => new HealthProbe(
+            provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<AgentOptions>().Releases, provider.GetRequiredService<TimeProvider>()))
+        .AddSingleton<Gate>()
+        .AddSingleton<Round>()
+        .AddSingleton(provider =>
+        {
+            IConfiguration configuration = provider.GetRequiredService<IConfiguration>();
+            DeploymentEngine engine = provider.GetRequiredService<DeploymentEngine>();
+            return new HealthWatch(
+                () => configuration.Apps.Select(app => app.Name), engine.State, engine.Running,
+                provider.GetRequiredService<Round>(), provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<HealthWatch>>());
+        })
+        .AddHostedService(provider => provider.GetRequiredService<HealthWatch>());
 
     public static IServiceCollection AddDeployments(this IServiceCollection services) => services
         .AddSingleton(provider => new InstalledReleases(provider.GetRequiredService<IDisk>(), provider.GetRequiredService<AgentOptions>().Releases))

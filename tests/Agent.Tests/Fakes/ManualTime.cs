@@ -25,6 +25,9 @@ internal sealed class ManualTime : TimeProvider
         Interlocked.Exchange(ref ticks, until);
     }
 
+    /// <summary>Time passes and nothing runs, as when the machine stands still: what is due meanwhile is late.</summary>
+    public void Stall(TimeSpan by) => Interlocked.Add(ref ticks, by.Ticks);
+
     /// <summary>Moves to the next timer and runs it; false where there is none.</summary>
     public bool AdvanceToNext() => FireNext(long.MaxValue);
 

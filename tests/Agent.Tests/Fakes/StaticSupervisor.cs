@@ -4,8 +4,8 @@ using Agent.Daemon.Deployments;
 
 namespace Agent.Tests.Fakes;
 
-/// <summary>Tells what a test says a unit is; drives nothing.</summary>
-internal sealed class StaticSupervisor(Func<UnitName, UnitState> state) : ISupervisor
+/// <summary>Tells what a test says a unit is, and runs commands as it says; drives nothing.</summary>
+internal sealed class StaticSupervisor(Func<UnitName, UnitState> state, Func<TransientCommand, CancellationToken, Task<CommandEnd>>? run = null) : ISupervisor
 {
     public Task<UnitState> GetStateAsync(UnitName unit, CancellationToken cancellationToken)
     {
@@ -25,7 +25,8 @@ internal sealed class StaticSupervisor(Func<UnitName, UnitState> state) : ISuper
 
     public Task DisableAsync(UnitName unit, CancellationToken cancellationToken) => throw new NotSupportedException();
 
-    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken) =>
+        run is null ? throw new NotSupportedException() : run(command, cancellationToken);
 
     public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken) => throw new NotSupportedException();
 

@@ -213,8 +213,8 @@ public class GateTests
     }
 
     [Theory]
-    [InlineData(-3600)]
-    [InlineData(3600)]
+    [InlineData(-86400)]
+    [InlineData(86400)]
     public async Task A_clock_that_is_set_changes_nothing(int seconds)
     {
         unit = now =>
@@ -224,6 +224,107 @@ public class GateTests
         };
         Assert.True((await WatchAsync(Check())).Healthy);
         Assert.InRange(Now, 10, 11.5);
+    }
+
+    [Theory]
+    [InlineData(-86400)]
+    [InlineData(86400)]
+    public async Task A_clock_that_is_set_does_not_lengthen_or_shorten_the_start_time(int seconds)
+    {
+        up = now =>
+        {
+            if (now == 4) time.StepWallClock(TimeSpan.FromSeconds(seconds));
+            return false;
+        };
+        Assert.Equal("not healthy within 60 s: up: connection refused", (await WatchAsync(Check())).Cause);
+        Assert.Equal(60, Now, 0.3);
+    }
+
+    [Fact]
+    public async Task A_machine_that_stood_still_gives_the_release_the_rest_of_its_start_time()
+    {
+        unit = _ => StallOnce(30, TimeSpan.FromHours(8));
+        up = now => now >= 8 * 3600 + 50;
+        GateVerdict verdict = await WatchAsync(Check());
+        Assert.True(verdict.Healthy, verdict.Cause);
+        Assert.InRange(Now, 8 * 3600 + 60, 8 * 3600 + 62);
+    }
+
+    [Fact]
+    public async Task A_machine_that_stood_still_does_not_make_a_release_healthy_that_nobody_watched()
+    {
+        unit = _ => StallOnce(4, TimeSpan.FromHours(8));
+        up = now => now < 8 * 3600 + 7;              // 7 s of the 10 were seen
+        GateVerdict verdict = await WatchAsync(Check(unhealthy: 2));
+        Assert.Equal((false, "up failed 2 times in a row after it had passed: connection refused"), (verdict.Healthy, verdict.Cause));
+    }
+
+    [Fact]
+    public async Task A_check_whose_time_ran_out_while_the_machine_stood_still_is_run_again()
+    {
+        up = now =>
+        {
+            if (now != 4) return true;
+            time.Stall(TimeSpan.FromHours(8));
+            return false;                            // "no answer within 2 s"
+        };
+        GateVerdict verdict = await WatchAsync(Check(unhealthy: 1));
+        Assert.True(verdict.Healthy, verdict.Cause);
+    }
+
+    [Fact]
+    public async Task A_call_of_systemd_that_ran_out_of_time_while_the_machine_stood_still_is_made_again()
+    {
+        unit = now =>
+        {
+            if (now != 4) return Running;
+            time.Stall(TimeSpan.FromHours(8));
+            throw new OperatorException(ExitCode.NeedsOperator, "systemd did not answer within 30 s", "see systemctl status");
+        };
+        Assert.True((await WatchAsync(Check())).Healthy);
+    }
+
+    [Fact]
+    public async Task A_restart_while_the_machine_stood_still_counts()
+    {
+        unit = _ => StallOnce(4, TimeSpan.FromHours(8)) with { Restarts = Now < 8 * 3600 ? 0u : 1u };
+        Assert.Equal("shop.service ended and was restarted by systemd", (await WatchAsync(Check())).Cause);
+    }
+
+    [Fact]
+    public async Task A_machine_that_stands_still_at_every_look_comes_to_an_end_all_the_same()
+    {
+        unit = _ =>
+        {
+            time.Stall(TimeSpan.FromSeconds(2));
+            return Running;
+        };
+        up = _ => false;
+        Assert.StartsWith("not healthy within 60 s: up: ", (await WatchAsync(Check())).Cause, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_service_that_a_timer_starts_need_not_run()
+    {
+        UnitName timer = new("shop-report.timer"), service = new("shop-report.service");
+        AppDefinition definition = Definition(Check()) with { Units = [new UnitSource.Rendered(Unit, "bin/shop", null), new UnitSource.Shipped(timer, "a"), new UnitSource.Shipped(service, "b")] };
+        var asked = new HashSet<UnitName>();
+        var supervisor = new StaticSupervisor(name =>
+        {
+            asked.Add(name);
+            return name == timer ? Running with { Unit = timer, SubState = "waiting", MainPid = 0 } : Running with { Unit = name };
+        });
+        var gate = new Gate(new Probe(_ => Task.FromResult(true)), supervisor, time);
+        GateVerdict verdict = await RunAsync(gate.WatchAsync(definition, Start, Stable, new Reports(progress), CancellationToken.None));
+        Assert.Equal("2 units and 1 check good for 10 s", verdict.Cause);
+        Assert.Equal([Unit, timer], asked);
+    }
+
+    [Fact]
+    public async Task A_masked_unit_fails_at_once()
+    {
+        unit = _ => Running with { LoadState = "masked", ActiveState = "inactive", SubState = "dead" };
+        Assert.Equal("shop.service is masked", (await WatchAsync(Check())).Cause);
     }
 
     [Fact]
@@ -247,6 +348,18 @@ public class GateTests
         Assert.False(time.AdvanceToNext());
     }
 
+    private bool stalled;
+
+    private UnitState StallOnce(double at, TimeSpan by)
+    {
+        if (Now >= at && !stalled)
+        {
+            stalled = true;
+            time.Stall(by);
+        }
+        return Running;
+    }
+
     private static CheckOptions Check(int healthy = 1, int unhealthy = 3, TimeSpan? interval = null) =>
         new CheckOptions.Tcp("up", "localhost", 1, interval ?? TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2), healthy, unhealthy);
 
@@ -268,10 +381,7 @@ public class GateTests
 
     private async Task<GateVerdict> RunAsync(Task<GateVerdict> watch)
     {
-        while (!watch.IsCompleted && time.AdvanceToNext())
-        {
-            Assert.True(Now < 600, "the gate does not end");
-        }
+        for (int timers = 0; !watch.IsCompleted && time.AdvanceToNext(); timers++) Assert.True(timers < 10_000, "the gate does not end");
         return await watch;
     }
 

@@ -21,10 +21,11 @@ public sealed class HealthProbeTests : IDisposable
     private readonly HealthProbe probe;
     private readonly TaskCompletionSource asked = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private int connections;
+    private string received = "";
 
     public HealthProbeTests()
     {
-        probe = new HealthProbe(time);
+        probe = new HealthProbe(new StaticSupervisor(_ => throw new NotSupportedException()), "/srv", time);
         listener.Start();
     }
 
@@ -34,7 +35,6 @@ public sealed class HealthProbeTests : IDisposable
     {
         stop.Cancel();
         listener.Dispose();
-        probe.Dispose();
         stop.Dispose();
     }
 
@@ -42,10 +42,10 @@ public sealed class HealthProbeTests : IDisposable
     [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", null, true, "200 in 0 ms")]
     [InlineData("HTTP/1.1 204 No Content\r\n\r\n", null, true, "204 in 0 ms")]
     [InlineData("HTTP/1.1 204 No Content\r\n\r\n", 204, true, "204 in 0 ms")]
-    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 204, false, "GET /up?x=1 gave 200, not 204")]
-    [InlineData("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up?x=1 gave 503")]
+    [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 204, false, "GET /up gave 200, not 204")]
+    [InlineData("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up gave 503")]
     [InlineData("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", 503, true, "503 in 0 ms")]
-    [InlineData("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up?x=1 gave 302, and redirects are not followed")]
+    [InlineData("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", null, false, "GET /up gave 302, and redirects are not followed")]
     [InlineData("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok", null, false, "connection closed in the middle of an answer")]
     [InlineData("SSH-2.0-OpenSSH\r\n\r\n", null, false, "the answer is not HTTP")]
     public async Task Tells_what_http_answered(string answer, int? status, bool passed, string detail)
@@ -53,6 +53,78 @@ public sealed class HealthProbeTests : IDisposable
         Task server = ServeAsync(answer, thenHang: false);
         Assert.Equal(new CheckAnswer("up", passed, detail), await probe.ProbeAsync(App, Http(status), CancellationToken.None));
         await server;
+    }
+
+    [Theory]
+    [InlineData("ready", "X-State: fine\r\n", "all is ready", true, "200 in 0 ms")]
+    [InlineData("ready", "X-State: fine\r\n", "the secret of the app", false, "GET /up gave 200 without 'ready' in its body")]
+    [InlineData("ready", "X-State: Fine\r\n", "ready", false, "GET /up gave 200 with a header x-state that is not 'fine'")]
+    [InlineData("ready", "X-State: fine\r\nX-State: not\r\n", "ready", false, "GET /up gave 200 with a header x-state that is not 'fine'")]
+    [InlineData("ready", "", "ready", false, "GET /up gave 200 without a header x-state")]
+    [InlineData("größer", "x-state:  fine \r\n", "viel größer", true, "200 in 0 ms")]
+    public async Task Looks_at_the_headers_and_the_body(string body, string headers, string sent, bool passed, string detail)
+    {
+        Task server = ServeAsync($"HTTP/1.1 200 OK\r\n{headers}Content-Length: {Encoding.UTF8.GetByteCount(sent)}\r\n\r\n{sent}", thenHang: false);
+        CheckOptions.Http check = Http() with { Body = body, Headers = new Dictionary<string, string> { ["x-state"] = "fine" } };
+        Assert.Equal(new CheckAnswer("up", passed, detail), await probe.ProbeAsync(App, check, CancellationToken.None));
+        await server;
+    }
+
+    [Theory]
+    [InlineData((64 << 10) - 5, true)]
+    [InlineData((64 << 10) - 4, false)]
+    public async Task Searches_the_first_64_KiB_of_a_body(int before, bool passed)
+    {
+        Task server = ServeAsync("HTTP/1.1 200 OK\r\n\r\n" + new string('x', before) + "ready" + new string('x', 1 << 20), thenHang: true);
+        Assert.Equal(passed, (await probe.ProbeAsync(App, Http() with { Body = "ready" }, CancellationToken.None)).Passed);
+        await server;
+    }
+
+    [Fact]
+    public async Task A_header_of_the_body_can_be_expected_too()
+    {
+        Task server = ServeAsync("HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 0\r\n\r\n", thenHang: false);
+        CheckOptions.Http check = Http() with { Headers = new Dictionary<string, string> { ["Content-Type"] = "text/plain; charset=utf-8" } };
+        Assert.True((await probe.ProbeAsync(App, check, CancellationToken.None)).Passed);
+        await server;
+    }
+
+    [Fact]
+    public async Task Sends_the_headers_that_the_check_has_and_the_host_among_them()
+    {
+        Task server = ServeAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", thenHang: false);
+        CheckOptions.Http check = Http() with { RequestHeaders = new Dictionary<string, string> { ["host"] = "shop.example.com", ["X-Probe"] = "a b", ["User-Agent"] = "me" } };
+        Assert.True((await probe.ProbeAsync(App, check, CancellationToken.None)).Passed);
+        await server;
+        string[] lines = received.Split("\r\n");
+        Assert.Contains("GET /up?x=1 HTTP/1.1", lines);
+        Assert.Contains("Host: shop.example.com", lines);
+        Assert.Contains("X-Probe: a b", lines);
+        Assert.Contains("User-Agent: me", lines);
+        Assert.Contains("Connection: close", lines);
+    }
+
+    [Theory]
+    [InlineData("X-A", "a\r\nX-B: b")]
+    [InlineData("Content-Type", "text/plain")]
+    [InlineData("a b", "c")]
+    public async Task A_header_that_cannot_be_sent_is_told_without_its_value(string name, string value)
+    {
+        CheckOptions.Http check = Http() with { RequestHeaders = new Dictionary<string, string> { [name] = value } };
+        Assert.Equal(new CheckAnswer("up", false, $"the header {name} cannot be sent with a GET"), await probe.ProbeAsync(App, check, CancellationToken.None));
+        Assert.Equal(0, connections);
+    }
+
+    [Fact]
+    public async Task No_detail_is_longer_than_200_characters_or_more_than_a_line()
+    {
+        CheckOptions.Http check = Http() with { Url = new Uri($"http://127.0.0.1:{Port}/{new string('u', 500)}") };
+        Task server = ServeAsync("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", thenHang: false);
+        CheckAnswer answer = await probe.ProbeAsync(App, check, CancellationToken.None);
+        Assert.Equal(200, answer.Detail.Length);
+        await server;
+        Assert.Equal("a b c…", Daemon.Health.Spoken.Line("a\nb\u0007cdef", 6));
+        Assert.Equal("abc…", Daemon.Health.Spoken.Line("abc😀def", 5));
     }
 
     [Fact]
@@ -142,7 +214,7 @@ public sealed class HealthProbeTests : IDisposable
         await using var tls = new System.Net.Security.SslStream(new NetworkStream(socket));
         await tls.AuthenticateAsServerAsync(certificate);
         await tls.ReadAtLeastAsync(new byte[4096], 1, cancellationToken: stop.Token);
-        await tls.WriteAsync(Encoding.ASCII.GetBytes("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), stop.Token);
+        await tls.WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"u8.ToArray(), stop.Token);
         Assert.Equal(new CheckAnswer("up", true, "200 in 0 ms"), await answer);
     }
 
@@ -169,10 +241,10 @@ public sealed class HealthProbeTests : IDisposable
         using Socket socket = await listener.AcceptSocketAsync(stop.Token);
         connections++;
         byte[] buffer = new byte[4096];
-        await socket.ReceiveAsync(buffer, stop.Token);
+        received = Encoding.ASCII.GetString(buffer, 0, await socket.ReceiveAsync(buffer, stop.Token));
         try
         {
-            if (answer.Length > 0) await socket.SendAsync(Encoding.ASCII.GetBytes(answer), stop.Token);
+            if (answer.Length > 0) await socket.SendAsync(Encoding.UTF8.GetBytes(answer), stop.Token);
             asked.TrySetResult();
             if (thenHang) while (await socket.ReceiveAsync(buffer, stop.Token) > 0) { }
             else socket.Shutdown(SocketShutdown.Send);
