@@ -7,6 +7,7 @@ using Agent.Daemon.Systemd;
 try
 {
     if (CommandLineOptions.Parse(args) is not { } options) return 0;        // --help and --version have been answered
+    if (options.CheckOnly) return options.Check();
     ConfigurationFiles configuration = ConfigurationFiles.Load(options.ConfigurationDirectory, new Agent.Artifacts.Durable.Disk());
     // Empty: the other builders read appsettings.json in the working directory and watch all below it, under systemd every directory of the host.
     WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());

@@ -25,6 +25,8 @@ internal sealed partial class Disk : IDisk
         return (attributes & FileAttributes.Directory) != 0 ? EntryKind.Directory : EntryKind.File;
     }
 
+    public FileStatus? Status(string path) => FileStatus.Of(path);
+
     public Stream OpenRead(string path) =>
         new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, 1 << 16, FileOptions.SequentialScan);
 

@@ -9,8 +9,11 @@ namespace Agent.Artifacts.Durable;
 internal sealed partial record FileStatus(FileStatus.FileType Type, UnixFileMode Mode)
 {
     private const int CurrentDirectory = -100, DoNotFollow = 0x100;   // AT_FDCWD, AT_SYMLINK_NOFOLLOW
-    private const uint TypeAndMode = 0x1 | 0x2;                       // STATX_TYPE | STATX_MODE
-    private const int BufferSize = 256, ModeOffset = 28;
+    private const uint TypeModeAndOwner = 0x1 | 0x2 | 0x8;            // STATX_TYPE | STATX_MODE | STATX_UID
+    private const int BufferSize = 256, OwnerOffset = 20, ModeOffset = 28;
+
+    /// <summary>User id of the owner.</summary>
+    public uint Owner { get; init; }
 
     internal enum FileType
     {
@@ -26,7 +29,7 @@ internal sealed partial record FileStatus(FileStatus.FileType Type, UnixFileMode
     public static FileStatus? Of(string path)
     {
         Span<byte> buffer = stackalloc byte[BufferSize];
-        if (NativeStatus(CurrentDirectory, path, DoNotFollow, TypeAndMode, buffer) != 0) return null;
+        if (NativeStatus(CurrentDirectory, path, DoNotFollow, TypeModeAndOwner, buffer) != 0) return null;
         int mode = BinaryPrimitives.ReadUInt16LittleEndian(buffer[ModeOffset..]);
         FileType type = (mode & 0xF000) switch
         {
@@ -35,7 +38,7 @@ internal sealed partial record FileStatus(FileStatus.FileType Type, UnixFileMode
             0xA000 => FileType.Link,
             _ => FileType.Special,
         };
-        return new FileStatus(type, (UnixFileMode)(mode & 0xFFF));
+        return new FileStatus(type, (UnixFileMode)(mode & 0xFFF)) { Owner = BinaryPrimitives.ReadUInt32LittleEndian(buffer[OwnerOffset..]) };
     }
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

@@ -20,6 +20,9 @@ internal interface IDisk
 {
     EntryKind Kind(string path);
 
+    /// <summary>Type, mode and owner; null when there is nothing, or it cannot be looked at.</summary>
+    FileStatus? Status(string path);
+
     Stream OpenRead(string path);
 
     /// <summary>Names (not paths) of the entries of a directory, in no order; none when it is missing.</summary>

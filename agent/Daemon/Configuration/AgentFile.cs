@@ -6,7 +6,7 @@ namespace Agent.Daemon.Configuration;
 internal static class AgentFile
 {
     // sun_path of <sys/un.h> is 108 bytes with its NUL.
-    private const int MaximumSocketPath = 107;
+    public const int MaximumSocketPath = 107;
 
     public static AgentOptions Defaults { get; } =
         new(Store: null, TimeSpan.FromSeconds(60), "/srv", "/var/lib/agentd", "/etc/systemd/system", "/run/agentd/agentd.sock");
@@ -18,18 +18,33 @@ internal static class AgentFile
         var section = new Section(problems, file, "", root, ConfigurationKeys.Agent);
         string socket = Directory(section, "socket") ?? Defaults.Socket;
         if (Encoding.UTF8.GetByteCount(socket) > MaximumSocketPath) section.Wrong("socket", $"is longer than {MaximumSocketPath} bytes", "write a shorter path");
+        Section? roles = section.Map("roles", ConfigurationKeys.Roles);
         return new AgentOptions(
             Store(section),
             section.Duration("poll", TimeSpan.FromSeconds(5), TimeSpan.FromHours(24)) ?? Defaults.Poll,
             Directory(section, "releases") ?? Defaults.Releases,
             Directory(section, "data") ?? Defaults.Data,
             Directory(section, "units") ?? Defaults.Units,
-            socket);
+            socket)
+        {
+            History = section.Number("history", 10, 100_000) ?? Defaults.History,
+            Viewers = roles?.Texts("viewer", WrongGroup) ?? Defaults.Viewers,
+            Deployers = roles?.Texts("deployer", WrongGroup) ?? Defaults.Deployers,
+            Admins = roles?.Texts("admin", WrongGroup) ?? Defaults.Admins,
+        };
     }
+
+    /// <summary>The keys that a file holds, those of roles as <c>roles.viewer</c>.</summary>
+    public static IReadOnlySet<string> KeysOf(YamlNode.Map? root) => (root?.Entries ?? [])
+        .SelectMany(entry => entry is { Key: "roles", Value: YamlNode.Map roles } ? roles.Entries.Select(role => $"roles.{role.Key}") : [entry.Key])
+        .ToHashSet(StringComparer.Ordinal);
 
     /// <summary>True for an absolute path that is its own shortest form, so that no two names mean one place.</summary>
     public static bool IsPlainPath(string path) =>
         path.Length > 1 && path.StartsWith('/') && !path.Any(char.IsControl) && path[1..].Split('/').All(part => part is not ("" or "." or ".."));
+
+    private static (string What, string Instead)? WrongGroup(string name) =>
+        Names.IsGroup(name) ? null : ($"is '{name}', which is no group's name", "use letters, digits and _ . @ -, 64 at most");
 
     private static string? Directory(Section section, string key)
     {

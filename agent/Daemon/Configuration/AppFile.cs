@@ -1,61 +1,142 @@
-using System.Text.RegularExpressions;
 using Agent.Artifacts;
+using Agent.Daemon.State;
 
 namespace Agent.Daemon.Configuration;
 
 /// <summary>What the operator's or the developer's file says of an app; null and empty where it is silent.</summary>
-/// <param name="Units">What to run: a command's rendered unit first, then the units that are listed.</param>
-internal sealed partial record AppFile(
-    AppName Name, Track? Track, int Keep, IReadOnlyDictionary<string, string> Environment, IReadOnlyList<UnitSource>? Units, string? User,
-    IReadOnlyList<CheckOptions>? Checks, TimeSpan? GateStart, TimeSpan? GateStable)
+internal sealed record AppFile(AppName Name)
 {
-    private const int DefaultKeep = 3;
-    private const string OwnUnit = "agentd.service";
+    public const int DefaultKeep = 3;
+
+    /// <summary>The name of a release's file in messages.</summary>
+    public const string OfRelease = "agent.yaml of the release";
+
+    private const string TemplateSuffix = ".template";
 
     public static readonly GateOptions DefaultGate = new(TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(10));
 
+    public Track? Track { get; init; }
+
+    public ReleaseVersion? MaxVersion { get; init; }
+
+    public int? Keep { get; init; }
+
+    public long? KeepFree { get; init; }
+
+    public IReadOnlyDictionary<Step, TimeSpan> Deadlines { get; init; } = new Dictionary<Step, TimeSpan>();
+
+    public FileReference? Secrets { get; init; }
+
+    public IReadOnlyDictionary<string, FileReference> Credentials { get; init; } = new Dictionary<string, FileReference>();
+
+    public TimeSpan? Watch { get; init; }
+
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    public string? User { get; init; }
+
+    /// <summary>What to run: a command's unit first, then the processes, then the units that are listed.</summary>
+    public IReadOnlyList<UnitSource>? Units { get; init; }
+
+    /// <summary>Settings of the command's unit. An operator's without a command of his own are for the release's.</summary>
+    public ProcessSettings Settings { get; init; } = ProcessSettings.None;
+
+    public IReadOnlyList<string> SharedDirectories { get; init; } = [];
+
+    public IReadOnlyList<string> SharedFiles { get; init; } = [];
+
+    public IReadOnlyList<string> Templates { get; init; } = [];
+
+    public IReadOnlyList<HookOptions> Hooks { get; init; } = [];
+
+    public IReadOnlyList<CheckOptions>? Checks { get; init; }
+
+    public TimeSpan? GateStart { get; init; }
+
+    public TimeSpan? GateStable { get; init; }
+
     public AppOptions Options => new(
         Name, Track, Environment, Units, Checks,
-        GateStart is null && GateStable is null ? null : new GateOptions(GateStart ?? DefaultGate.Start, GateStable ?? DefaultGate.Stable), Keep);
+        GateStart is null && GateStable is null ? null : new GateOptions(GateStart ?? DefaultGate.Start, GateStable ?? DefaultGate.Stable), Keep ?? DefaultKeep)
+    {
+        MaxVersion = MaxVersion,
+        KeepFree = KeepFree ?? 0,
+        Deadlines = Deadlines,
+    };
 
     /// <summary>Reads apps.d/APP.yaml.</summary>
     /// <param name="unitDirectory">Where a unit lies that is given by its name alone.</param>
     public static AppFile ReadOperators(AppName name, string file, YamlNode.Map root, string unitDirectory, Problems problems)
     {
         var section = new Section(problems, file, "", root, ConfigurationKeys.App);
-        return Read(name, section, (index, item) => OperatorsUnit(section, index, item, unitDirectory)) with
+        AppFile app = Read(name, section, new UnitsReader(name, section, unitDirectory), operators: true) with
         {
             Track = ReadTrack(section),
-            Keep = section.Number("keep", 1, 100) ?? DefaultKeep,
+            MaxVersion = section.Parse("max_version", text => new ReleaseVersion(text)),
+            Keep = section.Number("keep", 1, 100),
+            KeepFree = section.Size("keep_free", 0),
+            Deadlines = ReadDeadlines(section),
+            Secrets = ReadSecrets(section),
+            Credentials = ReadCredentials(section),
+            Watch = section.Duration("watch", TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
         };
+        if (app.Units is not null && section["command"] is null) RefuseSettings(section, "is for 'command', which is not here", "write it below its process");
+        return app;
     }
 
     /// <summary>Reads a release's agent.yaml.</summary>
     public static AppFile ReadReleases(AppName name, string file, YamlNode.Map root, Problems problems)
     {
         var section = new Section(problems, file, "", root, ConfigurationKeys.Release);
-        return Read(name, section, (index, item) => ReleasesUnit(section, index, item));
+        if (section["command"] is null) RefuseSettings(section, "is for 'command', which is not here", "write it below its process, or give a command");
+        return Read(name, section, new UnitsReader(name, section, unitDirectory: null), operators: false) with
+        {
+            Templates = section.Texts("templates", path => !Names.IsInside(path) ? ("is not a path inside the release", "write it from the top of the release")
+                : !path.EndsWith(TemplateSuffix, StringComparison.Ordinal) || path.Length - path.LastIndexOf('/') - 1 <= TemplateSuffix.Length
+                    ? ($"is {path}, which does not end in {TemplateSuffix}", $"name the file app.conf{TemplateSuffix}; it is filled as app.conf") : null) ?? [],
+        };
     }
 
-    private static AppFile Read(AppName name, Section section, Func<int, YamlNode, UnitSource?> unit)
+    private static AppFile Read(AppName name, Section section, UnitsReader units, bool operators)
+    {
+        Section? gate = section.Map("gate", ConfigurationKeys.Gate);
+        Section? shared = section.Map("shared", ConfigurationKeys.Shared);
+        ProcessSettings settings = ProcessSettings.Read(section);
+        return new AppFile(name)
+        {
+            Environment = ReadEnvironment(section),
+            User = ReadUser(section),
+            Settings = settings,
+            Units = units.Read(settings),
+            SharedDirectories = shared?.Texts("directories", WrongShared) ?? [],
+            SharedFiles = shared?.Texts("files", WrongShared) ?? [],
+            Hooks = HookFile.Read(section, operators),
+            Checks = CheckFile.Read(section, operators),
+            GateStart = gate?.Duration("start", TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
+            GateStable = gate?.Duration("stable", TimeSpan.Zero, TimeSpan.FromHours(1)),
+        };
+    }
+
+    /// <summary>A name of <c>user</c>; null where it is absent or wrong.</summary>
+    public static string? ReadUser(Section section)
     {
         string? user = section.Text("user");
-        if (user is not null && !UserPattern().IsMatch(user))
-        {
-            section.Wrong("user", $"is '{user}', which is no user name", "use a-z, 0-9, '_' and '-', 31 at most");
-            user = null;
-        }
-        Section? gate = section.Map("gate", ConfigurationKeys.Gate);
-        return new AppFile(
-            name, Track: null, DefaultKeep, ReadEnvironment(section), ReadUnits(name, section, user, unit), user, CheckFile.Read(section),
-            gate?.Duration("start", TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)), gate?.Duration("stable", TimeSpan.Zero, TimeSpan.FromHours(1)));
+        if (user is null || Names.IsUser(user)) return user;
+        section.Wrong("user", $"is '{user}', which is no user name", Names.UserRule);
+        return null;
+    }
+
+    private static void RefuseSettings(Section section, string what, string instead)
+    {
+        foreach (string key in ConfigurationKeys.Settings)
+            if (section[key] is not null) section.Wrong(key, what, instead);
     }
 
     private static Track? ReadTrack(Section section)
     {
         VersionRange? versions = section.Parse("versions", text => new VersionRange(text));
         string? channel = section.Text("channel");
-        if (channel is not null && !ChannelPattern().IsMatch(channel))
+        if (channel is not null && !Names.IsChannel(channel))
         {
             section.Wrong("channel", $"is '{channel}', which is no channel name", "use letters, digits and . _ -, beginning and ending with a letter or digit, 40 at most");
             return null;
@@ -65,13 +146,22 @@ internal sealed partial record AppFile(
         return channel is not null ? new Track.Channel(channel) : versions is not null ? new Track.Range(versions) : null;
     }
 
+    private static Dictionary<Step, TimeSpan> ReadDeadlines(Section section)
+    {
+        var deadlines = new Dictionary<Step, TimeSpan>();
+        if (section.Map("deadlines", ConfigurationKeys.Steps) is not { } steps) return deadlines;
+        foreach ((int index, string step) in ConfigurationKeys.Steps.Index())
+            if (steps.Duration(step, TimeSpan.FromSeconds(1), TimeSpan.FromHours(24)) is { } limit) deadlines[(Step)index] = limit;
+        return deadlines;
+    }
+
     private static Dictionary<string, string> ReadEnvironment(Section section)
     {
         var environment = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach ((string name, int line, YamlNode value) in section.Pairs("environment"))
         {
             void Wrong(string what, string instead) => section.WrongPair("environment", name, line, what, instead);
-            if (!VariablePattern().IsMatch(name)) Wrong("is not a variable's name", "use letters, digits and '_', not beginning with a digit");
+            if (!Names.IsVariable(name)) Wrong("is not a variable's name", "use letters, digits and '_', not beginning with a digit");
             else if (value is not YamlNode.Text text) Wrong("is not a single value", $"write '{name}: VALUE'");
             else if (text.IsNothing) Wrong("has no value", $"write '{name}: \"\"' for an empty one, or quote the word");
             else if (text.Value.Any(c => char.IsControl(c) && c != '\t')) Wrong("holds a line break or control character", "put the text into a file and name that file");
@@ -80,75 +170,31 @@ internal sealed partial record AppFile(
         return environment;
     }
 
-    private static List<UnitSource>? ReadUnits(AppName name, Section section, string? user, Func<int, YamlNode, UnitSource?> read)
+    private static FileReference? ReadSecrets(Section section)
     {
-        string? command = section.Parse("command", CommandLine.Check);
-        IReadOnlyList<YamlNode>? items = section.List("units");
-        if (section["command"] is null && items is null) return null;
-        var units = new List<UnitSource>();
-        if (command is not null) units.Add(new UnitSource.Rendered(new UnitName($"{name}.service"), command, user));
-        foreach ((int index, YamlNode item) in (items ?? []).Index())
-        {
-            if (read(index, item) is not { } unit) continue;
-            if (unit.Name.Value == OwnUnit) section.WrongItem("units", index, item.Line, $"is {OwnUnit}, the agent's own", "give the unit another name");
-            else if (unit.Name.Value.Contains("@.", StringComparison.Ordinal)) section.WrongItem("units", index, item.Line, "is a template, which cannot run", "name an instance: shop@1.service");
-            else if (!units.Exists(other => other.Name == unit.Name)) units.Add(unit);
-            else section.WrongItem("units", index, item.Line, $"is {unit.Name} once more", command is null ? "keep one" : $"keep one; 'command' makes {name}.service");
-        }
-        return units;
-    }
-
-    private static UnitSource? OperatorsUnit(Section section, int index, YamlNode item, string unitDirectory)
-    {
-        if (item is YamlNode.Text text)
-            return NameOf(section, index, item, text.Value) is { } name ? new UnitSource.Operators(name, Path.Combine(unitDirectory, name.Value)) : null;
-        if (item is not YamlNode.Map map)
-        {
-            section.WrongItem("units", index, item.Line, "is no unit", "write '- NAME.service', or a map of name and path");
-            return null;
-        }
-        Section unit = section.Below("units", index, map, ConfigurationKeys.Unit);
-        UnitName? named = unit.Parse("name", typed => new UnitName(typed));
-        string? path = unit.Text("path");
-        if (unit["name"] is null) unit.Wrong("name", "is missing", "write 'name: NAME.service'");
-        if (unit["path"] is null) unit.Wrong("path", "is missing", "write where the unit file lies: on this host, or inside the release");
-        if (named is null || path is null) return null;
-        if (AgentFile.IsPlainPath(path)) return new UnitSource.Operators(named, path);
-        if (IsInside(path)) return new UnitSource.Shipped(named, path);
-        unit.Wrong("path", $"is '{path}'", "write an absolute path on this host, or a path inside the release, without '.' and '..'");
+        if (section.Text("secrets") is not { } path) return null;
+        if (AgentFile.IsPlainPath(path)) return new FileReference(path, section.LineOf("secrets"));
+        section.Wrong("secrets", $"is '{path}'", "write the absolute path of a file with NAME=VALUE lines, without '.' and '..'");
         return null;
     }
 
-    private static UnitSource.Shipped? ReleasesUnit(Section section, int index, YamlNode item)
+    private static Dictionary<string, FileReference> ReadCredentials(Section section)
     {
-        if (item is YamlNode.Text { Value: string path } && IsInside(path))
-            return NameOf(section, index, item, path[(path.LastIndexOf('/') + 1)..]) is { } name ? new UnitSource.Shipped(name, path) : null;
-        section.WrongItem("units", index, item.Line, "is not a path inside the release", "write it from the top of the release: systemd/shop.service");
-        return null;
+        var credentials = new Dictionary<string, FileReference>(StringComparer.Ordinal);
+        foreach ((string name, int line, YamlNode value) in section.Pairs("credentials"))
+        {
+            if (!Names.IsCredential(name)) section.WrongPair("credentials", name, line, "is not a credential's name", "use letters, digits and . _ -, 64 at most");
+            else if (value is YamlNode.Text { Value: string path } && AgentFile.IsPlainPath(path)) credentials[name] = new FileReference(path, line);
+            else section.WrongPair("credentials", name, line, "is not a path", $"write '{name}: /absolute/path', without '.' and '..'");
+        }
+        return credentials;
     }
 
-    private static UnitName? NameOf(Section section, int index, YamlNode item, string text)
-    {
-        try
-        {
-            return new UnitName(text);
-        }
-        catch (OperatorException e)
-        {
-            section.WrongItem("units", index, item.Line, $"is wrong: {e.Message}", e.Remedy);
-            return null;
-        }
-    }
-
-    private static bool IsInside(string path) =>
-        path.Length is > 0 and <= 4096 && !path.Any(c => char.IsControl(c) || c == '\\') && path.Split('/').All(part => part is not ("" or "." or ".."));
-
-    [GeneratedRegex(@"\A[a-z_][a-z0-9_-]{0,30}\z")]
-    private static partial Regex UserPattern();
-
-    [GeneratedRegex(@"\A[A-Za-z0-9]([A-Za-z0-9._-]{0,38}[A-Za-z0-9])?\z")]
-    private static partial Regex ChannelPattern();
-
-    [GeneratedRegex(@"\A[A-Za-z_][A-Za-z0-9_]{0,254}\z")]
-    private static partial Regex VariablePattern();
+    // What the agent itself reads of a release is the release's alone.
+    private static (string What, string Instead)? WrongShared(string path) => !Names.IsInside(path)
+        ? ("is not a path inside the release", "write it from the top of the release: log")
+        : path is "agent.yaml" or "VERSION" ? ($"is {path}, which belongs to each release", "share what the app writes") : null;
 }
+
+/// <summary>A file of the host that a configuration names, and the line where it does.</summary>
+internal readonly record struct FileReference(string Path, int Line);

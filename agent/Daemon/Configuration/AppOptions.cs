@@ -223,15 +223,18 @@ internal interface IConfiguration
 /// <param name="Socket">Of the API. Default /run/agentd/agentd.sock.</param>
 internal sealed record AgentOptions(string? Store, TimeSpan Poll, string Releases, string Data, string Units, string Socket)
 {
+    // One list each, so that two records of the defaults are equal.
+    private static readonly IReadOnlyList<string> DefaultViewers = ["agentd-viewer"], DefaultDeployers = ["agentd"], DefaultAdmins = ["agentd-admin"];
+
     /// <summary>Deployments of an app that the journal keeps. Default 200, at least 10.</summary>
     public int History { get; init; } = 200;
 
     /// <summary>Groups of the host whose members may look. Default: agentd-viewer.</summary>
-    public IReadOnlyList<string> Viewers { get; init; } = ["agentd-viewer"];
+    public IReadOnlyList<string> Viewers { get; init; } = DefaultViewers;
 
     /// <summary>Groups whose members may also deploy. Default: agentd.</summary>
-    public IReadOnlyList<string> Deployers { get; init; } = ["agentd"];
+    public IReadOnlyList<string> Deployers { get; init; } = DefaultDeployers;
 
     /// <summary>Groups whose members may also do what an operator's setting forbids, and read the audit records. Default: agentd-admin; root may always.</summary>
-    public IReadOnlyList<string> Admins { get; init; } = ["agentd-admin"];
+    public IReadOnlyList<string> Admins { get; init; } = DefaultAdmins;
 }

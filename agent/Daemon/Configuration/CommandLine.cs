@@ -11,14 +11,18 @@ internal static partial class CommandLine
 {
     /// <returns>The command, without surrounding blanks.</returns>
     /// <exception cref="OperatorException">It is empty, leaves the release, or systemd would not take it as one command (<see cref="ExitCode.Usage"/>).</exception>
-    public static string Check(string text)
+    public static string Check(string text) => Check(text, mayBeAbsolute: false);
+
+    /// <summary>As the other one; the program may also be one of the host where <paramref name="mayBeAbsolute"/> says so.</summary>
+    public static string Check(string text, bool mayBeAbsolute)
     {
         string command = text.Trim(' ');
         if (command.Length == 0) throw Wrong("the command is empty", "write the program and its arguments: bin/shop --port 8080");
         if (command.Length > 8192) throw Wrong("the command is longer than 8,192 characters", "put the arguments into a file of the release");
         if (command.Any(c => char.IsControl(c) || c is '\u2028' or '\u2029')) throw Wrong("the command holds a line break or control character", "write it in one line");
         string program = command.Split(' ', 2)[0];
-        if (program.StartsWith('/')) throw Wrong($"{program} is not inside the release", "write the path from the top of the release: bin/shop");
+        if (program.StartsWith('/') && mayBeAbsolute) program = program[1..];
+        else if (program.StartsWith('/')) throw Wrong($"{program} is not inside the release", "write the path from the top of the release: bin/shop");
         if (!ProgramPattern().IsMatch(program)) throw Wrong($"'{program}' is not a program's path", "use letters, digits and . _ + / @ -, without quotes or prefixes");
         if (program.Split('/').Any(part => part is "" or "." or "..")) throw Wrong($"{program} is not a plain path", "write it without '.', '..' and '//'");
         Scan(command);

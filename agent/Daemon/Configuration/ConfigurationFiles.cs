@@ -8,11 +8,6 @@ internal sealed class ConfigurationFiles : IConfiguration
 {
     public const string DefaultDirectory = "/etc/agentd";
 
-    // An app's name is also its directory below /var/lib: the agent's own, and those of systemd (systemd.exec(5), StateDirectory=).
-    private static readonly string[] Reserved = ["agentd", "private", "systemd"];
-
-    private const string ReleaseFile = "agent.yaml of the release";
-
     private readonly string directory;
     private readonly IDisk disk;
     private volatile Whole whole;
@@ -33,7 +28,41 @@ internal sealed class ConfigurationFiles : IConfiguration
 
     public AppOptions App(AppName name) => File(whole, name).Options;
 
-    public AppDefinition Define(AppName app, string? releaseYaml)
+    public AppDefinition Define(AppName app, string? releaseYaml) => Join(app, releaseYaml).Define();
+
+    public IReadOnlyDictionary<string, string> Secrets(string secretsFile)
+    {
+        var problems = new Problems();
+        IReadOnlyDictionary<string, string> secrets = SecretsFile.Load(disk, secretsFile, problems);
+        problems.ThrowIfAny(ExitCode.Refused, "correct what is named, then deploy again");
+        return secrets;
+    }
+
+    public void Check() => Check(directory, disk);
+
+    /// <summary>As <see cref="Check()"/>, of a directory that is not in force.</summary>
+    public static void Check(string directory, IDisk disk)
+    {
+        var problems = new Problems();
+        if (disk.Exists(directory)) CheckReferences(directory, disk, Read(directory, disk, problems), problems);
+        else problems.Add(directory, 0, "is not there", "name the directory of agentd.yaml with --config");
+        problems.ThrowIfAny(ExitCode.Usage, "correct what is named, then check again");
+    }
+
+    public string Effective(AppName? app, string? releaseYaml)
+    {
+        if (app is null)
+        {
+            Whole now = whole;
+            return EffectiveText.Of(now.Agent, now.AgentKeys);
+        }
+        Joined joined = Join(app, releaseYaml);
+        var problems = new Problems();
+        IReadOnlyDictionary<string, string>? secrets = joined.SecretsFile is null ? null : SecretsFile.Load(disk, joined.SecretsFile, problems);
+        return EffectiveText.Of(joined, problems.Count == 0 ? secrets?.Keys : null);
+    }
+
+    private Joined Join(AppName app, string? releaseYaml)
     {
         Whole now = whole;
         AppFile operators = File(now, app);
@@ -41,36 +70,15 @@ internal sealed class ConfigurationFiles : IConfiguration
         if (releaseYaml is not null)
         {
             var problems = new Problems();
-            if (Yaml.Read(ReleaseFile, releaseYaml, problems) is { } root)
+            if (Yaml.Read(AppFile.OfRelease, releaseYaml, problems) is { } root)
             {
-                releases = AppFile.ReadReleases(app, ReleaseFile, root, problems);
-                Claim(releases, ReleaseFile, now.Files.Values, problems);
+                releases = AppFile.ReadReleases(app, AppFile.OfRelease, root, problems);
+                Claim(releases, AppFile.OfRelease, now.Files.Values, problems);
             }
             problems.ThrowIfAny(ExitCode.Refused, "correct agent.yaml and publish the release under a new version");
         }
-        IReadOnlyList<UnitSource> units = operators.Units ?? releases?.Units ?? [];
-        if (units.Count == 0)
-        {
-            throw new OperatorException(ExitCode.Refused, $"nothing says what to run for {app}: neither its agent.yaml nor apps.d/{app}.yaml has command or units",
-                $"write 'command: bin/{app}' into agent.yaml of the release or into {Path.Combine(directory, "apps.d", app + ".yaml")}");
-        }
-        var environment = new Dictionary<string, string>(releases?.Environment ?? operators.Environment, StringComparer.Ordinal);
-        foreach ((string name, string value) in operators.Environment) environment[name] = value;
-        string? user = operators.User ?? releases?.User;
-        return new AppDefinition(
-            app, environment,
-            [.. units.Select(unit => unit is UnitSource.Rendered rendered ? rendered with { User = user } : unit)],
-            operators.Checks ?? releases?.Checks ?? [],
-            new GateOptions(
-                operators.GateStart ?? releases?.GateStart ?? AppFile.DefaultGate.Start,
-                operators.GateStable ?? releases?.GateStable ?? AppFile.DefaultGate.Stable));
+        return new Joined(operators, releases, FileOf(directory, app), SecretsOf(directory, disk, operators));
     }
-
-    public IReadOnlyDictionary<string, string> Secrets(string secretsFile) => throw new NotImplementedException();
-
-    public void Check() => Read(directory, disk);
-
-    public string Effective(AppName? app, string? releaseYaml) => throw new NotImplementedException();
 
     private static AppFile File(Whole whole, AppName name)
     {
@@ -79,9 +87,39 @@ internal sealed class ConfigurationFiles : IConfiguration
         throw new OperatorException(ExitCode.Usage, $"no app {name} on this host; {known}", $"name one of these, or write apps.d/{name}.yaml");
     }
 
+    private static string FileOf(string directory, AppName app) => Path.Combine(directory, "apps.d", $"{app}.yaml");
+
+    private static string? SecretsOf(string directory, IDisk disk, AppFile operators)
+    {
+        if (operators.Secrets is { } named) return named.Path;
+        string usual = Path.Combine(directory, "secrets.d", $"{operators.Name}.env");
+        return disk.Exists(usual) ? usual : null;
+    }
+
+    // Apart from reading: what runs does not depend on a secret that is rotated at this moment.
+    private static void CheckReferences(string directory, IDisk disk, Whole whole, Problems problems)
+    {
+        foreach (AppFile app in whole.Files.Values)
+        {
+            if (app.Secrets is { } named && !disk.Exists(named.Path))
+                problems.Add(FileOf(directory, app.Name), named.Line, $"secrets names {named.Path}, which is not there", "make the file with mode 600, or take the line out");
+            else if (SecretsOf(directory, disk, app) is { } secrets) SecretsFile.Load(disk, secrets, problems);
+            foreach ((string name, FileReference credential) in app.Credentials)
+                if (!disk.Exists(credential.Path)) problems.Add(FileOf(directory, app.Name), credential.Line, $"credentials.{name} names {credential.Path}, which is not there", "make the file, or take the line out");
+        }
+    }
+
     private static Whole Read(string directory, IDisk disk)
     {
         var problems = new Problems();
+        Whole whole = Read(directory, disk, problems);
+        problems.ThrowIfAny(ExitCode.Usage, $"correct what is named; nothing of {directory} is used until then");
+        return whole;
+    }
+
+    /// <returns>What can be read, to look for more problems.</returns>
+    private static Whole Read(string directory, IDisk disk, Problems problems)
+    {
         string agentFile = Path.Combine(directory, "agentd.yaml");
         YamlNode.Map? agentRoot = null;
         if (disk.Exists(agentFile) && Yaml.Load(disk, agentFile, problems) is { } agentText) agentRoot = Yaml.Read(agentFile, agentText, problems);
@@ -99,9 +137,8 @@ internal sealed class ConfigurationFiles : IConfiguration
             if (Yaml.Read(file, text, problems) is not { } root) continue;
             files.Add(name.Value, AppFile.ReadOperators(name, file, root, agent.Units, problems));
         }
-        foreach (AppFile app in files.Values) Claim(app, Path.Combine(appsDirectory, $"{app.Name}.yaml"), files.Values, problems);
-        problems.ThrowIfAny(ExitCode.Usage, $"correct what is named; nothing of {directory} is used until then");
-        return new Whole(agent, [.. files.Values.Select(file => file.Options)], files);
+        foreach (AppFile app in files.Values) Claim(app, FileOf(directory, app.Name), files.Values, problems);
+        return new Whole(agent, AgentFile.KeysOf(agentRoot), [.. files.Values.Select(file => file.Options)], files);
     }
 
     private static AppName? NameOf(string file, string text, Problems problems)
@@ -109,7 +146,7 @@ internal sealed class ConfigurationFiles : IConfiguration
         try
         {
             var name = new AppName(text);
-            if (!Reserved.Contains(text)) return name;
+            if (!Names.IsReserved(name)) return name;
             problems.Add(file, 0, $"gives an app the name {text}, which the system uses", "choose another name for the app");
         }
         catch (OperatorException e)
@@ -124,13 +161,13 @@ internal sealed class ConfigurationFiles : IConfiguration
     {
         foreach (AppFile other in others.Where(other => other.Name != app.Name))
         {
-            foreach (UnitSource unit in app.Units ?? [])
+            foreach (UnitName unit in (app.Units ?? []).SelectMany(UnitsReader.NamesOf))
             {
-                if (unit.Name.Value == $"{other.Name}.service" || (other.Units ?? []).Any(theirs => theirs.Name == unit.Name))
-                    problems.Add(file, 0, $"{unit.Name} is a unit of {other.Name}", "give the unit another name");
+                if (unit == UnitsReader.CommandUnit(other.Name) || (other.Units ?? []).SelectMany(UnitsReader.NamesOf).Contains(unit))
+                    problems.Add(file, 0, $"{unit} is a unit of {other.Name}", "give the unit another name");
             }
         }
     }
 
-    private sealed record Whole(AgentOptions Agent, IReadOnlyList<AppOptions> Apps, IReadOnlyDictionary<string, AppFile> Files);
+    private sealed record Whole(AgentOptions Agent, IReadOnlySet<string> AgentKeys, IReadOnlyList<AppOptions> Apps, IReadOnlyDictionary<string, AppFile> Files);
 }

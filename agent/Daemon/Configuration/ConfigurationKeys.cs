@@ -3,10 +3,34 @@ namespace Agent.Daemon.Configuration;
 /// <summary>Every key that a file may hold. docs/reference/configuration.md explains each; a test compares.</summary>
 internal static class ConfigurationKeys
 {
-    public static readonly string[] Agent = ["store", "poll", "releases", "data", "socket", "units"];
-    public static readonly string[] App = ["channel", "versions", "keep", "environment", "command", "user", "units", "checks", "gate"];
-    public static readonly string[] Release = ["command", "user", "units", "environment", "checks", "gate"];
+    public static readonly string[] Agent = ["store", "poll", "history", "roles", "releases", "data", "socket", "units"];
+    public static readonly string[] Roles = ["viewer", "deployer", "admin"];
+
+    /// <summary>Of a process that the agent renders a unit for; at the top they belong to <c>command</c>.</summary>
+    public static readonly string[] Settings = ["restart", "notify", "memory", "cpu", "tasks", "stop", "allow"];
+
+    public static readonly string[] Process = ["command", "user", "schedule", .. Settings];
+
+    public static readonly string[] App =
+    [
+        "channel", "versions", "max_version", "keep", "keep_free", "deadlines", "environment", "secrets", "credentials", "user", "command", .. Settings,
+        "processes", "units", "shared", "hooks", "checks", "gate", "watch",
+    ];
+
+    public static readonly string[] Release = ["command", "user", .. Settings, "processes", "units", "environment", "shared", "templates", "hooks", "checks", "gate"];
     public static readonly string[] Unit = ["name", "path"];
-    public static readonly string[] Check = ["http", "tcp", "status", "name", "interval", "timeout", "healthy", "unhealthy"];
+    public static readonly string[] Shared = ["directories", "files"];
+    public static readonly string[] Hook = ["command", "user", "timeout", "memory", "on_failure"];
+
+    public static readonly string[] Check =
+        ["http", "tcp", "socket", "command", "unit", "status", "body", "headers", "request_headers", "name", "interval", "timeout", "healthy", "unhealthy"];
+
     public static readonly string[] Gate = ["start", "stable"];
+
+    /// <summary>Steps of a deployment, in their order.</summary>
+    public static readonly string[] Steps = ["fetch", "stage", "prepare", "flip", "restart", "gate", "sweep"];
+
+    /// <summary>What a rendered unit may be allowed to do by <c>allow</c>.</summary>
+    public static readonly string[] Walls =
+        ["home", "devices", "tmp", "writable-system", "namespaces", "realtime", "privileges", "any-address-family", "low-ports"];
 }

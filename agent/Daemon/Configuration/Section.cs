@@ -1,11 +1,10 @@
 using System.Globalization;
-using System.Text.RegularExpressions;
 using Agent.Artifacts;
 
 namespace Agent.Daemon.Configuration;
 
 /// <summary>A map of a file, read key by key. What is wrong goes to the problems with its line, and reads as absent.</summary>
-internal sealed partial class Section
+internal sealed class Section
 {
     private readonly Problems problems;
     private readonly YamlNode.Map map;
@@ -67,12 +66,74 @@ internal sealed partial class Section
     public TimeSpan? Duration(string key, TimeSpan least, TimeSpan most)
     {
         if (Text(key) is not { } text) return null;
-        if (!TryParseDuration(text, out TimeSpan value))
+        if (!Values.TryParseDuration(text, out TimeSpan value))
             Wrong(key, $"is '{text}', which is no duration", "write a whole number and a unit: 500ms, 10s, 2m or 1h");
         else if (value < least || value > most)
-            Wrong(key, $"is {text}", $"write {Show(least)} to {Show(most)}");
+            Wrong(key, $"is {text}", $"write {Values.Show(least)} to {Values.Show(most)}");
         else return value;
         return null;
+    }
+
+    /// <summary>Bytes.</summary>
+    public long? Size(string key, long least)
+    {
+        if (Text(key) is not { } text) return null;
+        if (!Values.TryParseSize(text, out long value))
+            Wrong(key, $"is '{text}', which is no size", "write a whole number and a unit: 500MB, 2GB (by 1000), 512MiB or 2GiB (by 1024)");
+        else if (value < least)
+            Wrong(key, $"is {text}", $"write {Values.ShowSize(least)} or more");
+        else return value;
+        return null;
+    }
+
+    /// <summary>Percent of one processor core.</summary>
+    public int? Percent(string key, int most)
+    {
+        if (Text(key) is not { } text) return null;
+        if (text.EndsWith('%') && int.TryParse(text.AsSpan(..^1), NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value >= 1 && value <= most) return value;
+        Wrong(key, $"is '{text}'", $"write 1% to {most}%; 100% is one core");
+        return null;
+    }
+
+    public bool? Flag(string key)
+    {
+        switch (Text(key))
+        {
+            case null:
+                return null;
+            case "true" or "yes":
+                return true;
+            case "false" or "no":
+                return false;
+            case var text:
+                Wrong(key, $"is '{text}'", "write true or false");
+                return null;
+        }
+    }
+
+    /// <summary>One of a few words.</summary>
+    public string? Choice(string key, params string[] words)
+    {
+        if (Text(key) is not { } text) return null;
+        if (words.Contains(text)) return text;
+        Wrong(key, $"is '{text}'", $"write {string.Join(", ", words[..^1])} or {words[^1]}");
+        return null;
+    }
+
+    /// <summary>A list of texts, each once; null where the key is absent or no list.</summary>
+    /// <param name="wrong">What is wrong with an item, and what to write instead; null: nothing.</param>
+    public IReadOnlyList<string>? Texts(string key, Func<string, (string What, string Instead)?> wrong)
+    {
+        if (List(key) is not { } items) return null;
+        var texts = new List<string>();
+        foreach ((int index, YamlNode item) in items.Index())
+        {
+            if (item is not YamlNode.Text { IsNothing: false } text) WrongItem(key, index, item.Line, "is not a single value", "write one in a line");
+            else if (wrong(text.Value) is { } problem) WrongItem(key, index, item.Line, problem.What, problem.Instead);
+            else if (texts.Contains(text.Value)) WrongItem(key, index, item.Line, $"is {text.Value} once more", "keep one");
+            else texts.Add(text.Value);
+        }
+        return texts;
     }
 
     public int? Number(string key, int least, int most)
@@ -99,13 +160,19 @@ internal sealed partial class Section
     }
 
     /// <summary>The map that is one item of a list.</summary>
-    public Section Below(string key, int index, YamlNode.Map item, string[] known) => new(problems, File, $"{prefix}{key}[{index}].", item, known);
+    public Section Below(string key, int index, YamlNode.Map item, string[] known) => At($"{key}[{index}]", item, known);
+
+    /// <summary>A map somewhere below, by its path from here: <c>hooks.before-flip[1]</c>.</summary>
+    public Section At(string path, YamlNode.Map map, string[] known) => new(problems, File, $"{prefix}{path}.", map, known);
+
+    /// <summary>A problem somewhere below, by its path from here.</summary>
+    public void WrongAt(string path, int line, string what, string instead) => problems.Add(File, line, $"{prefix}{path} {what}", instead);
 
     /// <summary>A problem with one item of a list.</summary>
-    public void WrongItem(string key, int index, int line, string what, string instead) => problems.Add(File, line, $"{prefix}{key}[{index}] {what}", instead);
+    public void WrongItem(string key, int index, int line, string what, string instead) => WrongAt($"{key}[{index}]", line, what, instead);
 
     /// <summary>A problem with one of the pairs of <see cref="Pairs"/>.</summary>
-    public void WrongPair(string key, string name, int line, string what, string instead) => problems.Add(File, line, $"{prefix}{key}.{name} {what}", instead);
+    public void WrongPair(string key, string name, int line, string what, string instead) => WrongAt($"{key}.{name}", line, what, instead);
 
     /// <summary>The items below a key; null where it is absent or no list.</summary>
     public IReadOnlyList<YamlNode>? List(string key)
@@ -130,36 +197,6 @@ internal sealed partial class Section
         Wrong(key, "is not a map", $"write NAME: VALUE lines indented below '{key}:'");
         return [];
     }
-
-    /// <summary>Reads <c>500ms</c>, <c>10s</c>, <c>2m</c>, <c>1h</c>.</summary>
-    public static bool TryParseDuration(string text, out TimeSpan value)
-    {
-        Match match = DurationPattern().Match(text);
-        if (!match.Success)
-        {
-            value = default;
-            return false;
-        }
-        long count = long.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture);
-        value = match.Groups[2].Value switch
-        {
-            "ms" => TimeSpan.FromMilliseconds(count),
-            "s" => TimeSpan.FromSeconds(count),
-            "m" => TimeSpan.FromMinutes(count),
-            _ => TimeSpan.FromHours(count),
-        };
-        return true;
-    }
-
-    /// <summary>A duration the way it is typed.</summary>
-    public static string Show(TimeSpan value) => value switch
-    {
-        { Ticks: 0 } => "0s",
-        _ when value.Ticks % TimeSpan.TicksPerHour == 0 => $"{value.Ticks / TimeSpan.TicksPerHour}h",
-        _ when value.Ticks % TimeSpan.TicksPerMinute == 0 => $"{value.Ticks / TimeSpan.TicksPerMinute}m",
-        _ when value.Ticks % TimeSpan.TicksPerSecond == 0 => $"{value.Ticks / TimeSpan.TicksPerSecond}s",
-        _ => $"{value.Ticks / TimeSpan.TicksPerMillisecond}ms",
-    };
 
     private static string Suggestion(string key, string[] known)
     {
@@ -186,7 +223,4 @@ internal sealed partial class Section
         }
         return row[^1];
     }
-
-    [GeneratedRegex(@"\A([0-9]{1,7})(ms|s|m|h)\z")]
-    private static partial Regex DurationPattern();
 }

@@ -41,4 +41,18 @@ public class CommandLineTests
     [InlineData("bin/shop\rx")]
     [InlineData("bin/shop\0x")]
     public void Refuses(string command) => Assert.Equal(ExitCode.Usage, Assert.Throws<OperatorException>(() => CommandLine.Check(command)).Code);
+
+    [Theory]
+    [InlineData("/bin/sh -c x", "/bin/sh -c x")]
+    [InlineData("bin/shop", "bin/shop")]
+    public void Takes_a_program_of_the_host_where_that_may_be(string command, string taken) => Assert.Equal(taken, CommandLine.Check(command, mayBeAbsolute: true));
+
+    [Theory]
+    [InlineData("/")]
+    [InlineData("//bin/sh")]
+    [InlineData("/bin/../sh")]
+    [InlineData("/-sh")]
+    [InlineData("../sh")]
+    public void Refuses_a_path_that_is_not_plain_also_on_the_host(string command) =>
+        Assert.Throws<OperatorException>(() => CommandLine.Check(command, mayBeAbsolute: true));
 }

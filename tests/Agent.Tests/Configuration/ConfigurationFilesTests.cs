@@ -30,8 +30,18 @@ public sealed class ConfigurationFilesTests : IDisposable
             data: /data/agentd
             socket: /run/a.sock
             units: /run/systemd/system
+            history: 10
+            roles:
+              viewer: [watchers, LDAP.users@example.com]
+              deployer: [wheel]
+              admin: []
             """);
-        Assert.Equal(new AgentOptions("https://releases.example.com/shop", TimeSpan.FromSeconds(5), "/opt/apps", "/data/agentd", "/run/systemd/system", "/run/a.sock"), Load().Agent);
+        AgentOptions agent = Load().Agent;
+        Assert.Equal(["watchers", "LDAP.users@example.com"], agent.Viewers);
+        Assert.Equal(["wheel"], agent.Deployers);
+        Assert.Empty(agent.Admins);
+        AgentOptions expected = new("https://releases.example.com/shop", TimeSpan.FromSeconds(5), "/opt/apps", "/data/agentd", "/run/systemd/system", "/run/a.sock") { History = 10 };
+        Assert.Equal(expected, agent with { Viewers = expected.Viewers, Deployers = expected.Deployers, Admins = expected.Admins });
     }
 
     [Fact]
@@ -58,7 +68,7 @@ public sealed class ConfigurationFilesTests : IDisposable
         Assert.Equal(new Dictionary<string, string> { ["A"] = "1", ["B"] = "no", ["C"] = "" }, app.Environment);
         Assert.Equal<UnitSource>(
             [
-                new UnitSource.Rendered(new UnitName("shop.service"), "bin/shop --flag", "web"),
+                new UnitSource.Rendered(new UnitName("shop.service"), "bin/shop --flag", null),
                 new UnitSource.Operators(new UnitName("extra.service"), "/etc/systemd/system/extra.service"),
                 new UnitSource.Operators(new UnitName("other.service"), "/etc/agentd/other.service"),
                 new UnitSource.Shipped(new UnitName("inside.service"), "systemd/x.service"),
@@ -121,6 +131,12 @@ public sealed class ConfigurationFilesTests : IDisposable
     [InlineData("? [a]\n: b", "has a key that is no text")]
     [InlineData("data: \"/x\\uD800\"", "surrogate")]
     [InlineData("data: \"/x\\ny\"", ":1: data is")]
+    [InlineData("history: 9", ":1: history is '9'; write a whole number from 10 to 100000")]
+    [InlineData("roles: [a]", ":1: roles is not a map")]
+    [InlineData("roles:\n  viewers: [a]", ":2: roles.viewers is not a key here; write viewer")]
+    [InlineData("roles:\n  viewer: a", ":2: roles.viewer is not a list")]
+    [InlineData("roles:\n  admin: [a b]", ":2: roles.admin[0] is 'a b', which is no group's name")]
+    [InlineData("roles:\n  admin:\n    - a\n    - a", ":4: roles.admin[1] is a once more")]
     public void Refuses_in_agentd_yaml(string yaml, string problem)
     {
         directory.Write("agentd.yaml", yaml);
@@ -147,7 +163,7 @@ public sealed class ConfigurationFilesTests : IDisposable
     [InlineData("units: shop.service", ":1: units is not a list")]
     [InlineData("units: [shop]", ":1: units[0] is wrong: 'shop' is not a unit name")]
     [InlineData("units: [../x.service]", "is not a unit name")]
-    [InlineData("units: [agentd.service]", "the agent's own")]
+    [InlineData("units: [agentd.service]", "one of the agent's own")]
     [InlineData("units: [a@.service]", "is a template")]
     [InlineData("units: [a.service, a.service]", ":1: units[1] is a.service once more")]
     [InlineData("command: bin/x\nunits: [shop.service]", ":2: units[0] is shop.service once more; keep one; 'command' makes shop.service")]
@@ -156,7 +172,7 @@ public sealed class ConfigurationFilesTests : IDisposable
     [InlineData("units:\n  - {name: a.service, path: /a/../b}", "path is '/a/../b'")]
     [InlineData("checks: {http: x}", ":1: checks is not a list")]
     [InlineData("checks: [up]", ":1: checks[0] is no check")]
-    [InlineData("checks:\n  - status: 200", ":2: checks[0].http is missing, and so is tcp")]
+    [InlineData("checks:\n  - status: 200", ":2: checks[0].http is missing, and so are tcp, socket, command and unit")]
     [InlineData("checks:\n  - {http: 'http://a/', tcp: 'a:1'}", "checks[0].tcp is here besides http")]
     [InlineData("checks:\n  - {tcp: 'a:1', status: 200}", "status is only for http")]
     [InlineData("checks:\n  - tcp: a:0", "checks[0].tcp is 'a:0'")]
@@ -181,6 +197,11 @@ public sealed class ConfigurationFilesTests : IDisposable
     [InlineData("Shop.yaml", "is named after no app")]
     [InlineData("agentd.yaml", "which the system uses")]
     [InlineData("private.yaml", "which the system uses")]
+    [InlineData("root.yaml", "which the system uses")]
+    [InlineData("www-data.yaml", "which the system uses")]
+    [InlineData("docker.yaml", "which the system uses")]
+    [InlineData("agentd-viewer.yaml", "which the system uses")]
+    [InlineData("systemd-network.yaml", "which the system uses")]
     [InlineData("shop.yml", "rename it to shop.yaml")]
     public void Refuses_a_file_named(string name, string problem)
     {
@@ -224,6 +245,9 @@ public sealed class ConfigurationFilesTests : IDisposable
     [InlineData("units: [web.service]", "units: [web.service]", "web.service is a unit of blog")]
     [InlineData("command: bin/shop", "units: [shop.service]", "shop.service is a unit of shop")]
     [InlineData("", "units: [shop.service]", "shop.service is a unit of shop")]
+    [InlineData("processes: {web: bin/web}", "units: [shop-web.service]", "shop-web.service is a unit of shop")]
+    [InlineData("processes: {web: {command: bin/web, schedule: daily}}", "units: [shop-web.service]", "shop-web.service is a unit of shop")]
+    [InlineData("processes: {web: {command: bin/web, schedule: daily}}", "units: [shop-web.timer]", "shop-web.timer is a unit of shop")]
     public void Two_apps_cannot_have_the_same_unit(string shop, string blog, string problem)
     {
         directory.Write("apps.d/shop.yaml", shop);

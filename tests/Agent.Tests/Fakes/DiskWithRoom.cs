@@ -11,6 +11,8 @@ internal sealed class DiskWithRoom(long free) : IDisk
 
     public EntryKind Kind(string path) => disk.Kind(path);
 
+    public FileStatus? Status(string path) => disk.Status(path);
+
     public Stream OpenRead(string path) => disk.OpenRead(path);
 
     public IReadOnlyList<string> List(string directory) => disk.List(directory);

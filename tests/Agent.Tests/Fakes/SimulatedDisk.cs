@@ -108,6 +108,18 @@ internal sealed class SimulatedDisk(Fuse fuse) : IDisk
         return now.TryGetValue(path, out Node? node) ? node.Kind : EntryKind.Missing;
     }
 
+    /// <summary>All is root's.</summary>
+    public FileStatus? Status(string path)
+    {
+        fuse.Check();
+        return !now.TryGetValue(path, out Node? node) ? null : node.Kind switch
+        {
+            EntryKind.Directory => new FileStatus(FileStatus.FileType.Directory, node.Mode),
+            EntryKind.Link => new FileStatus(FileStatus.FileType.Link, node.Mode),
+            _ => new FileStatus(FileStatus.FileType.File, node.Mode),
+        };
+    }
+
     public Stream OpenRead(string path)
     {
         fuse.Check();

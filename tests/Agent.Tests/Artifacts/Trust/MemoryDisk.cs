@@ -14,6 +14,13 @@ internal sealed class MemoryDisk : IDisk
 
     public EntryKind Kind(string path) => directories.Contains(path) ? EntryKind.Directory : Files.ContainsKey(path) ? EntryKind.File : EntryKind.Missing;
 
+    public FileStatus? Status(string path) => Kind(path) switch
+    {
+        EntryKind.Directory => new FileStatus(FileStatus.FileType.Directory, DurableOperations.Mode755),
+        EntryKind.File => new FileStatus(FileStatus.FileType.File, DurableOperations.Mode600),
+        _ => null,
+    };
+
     public Stream OpenRead(string path) => new MemoryStream(Files[path], writable: false);
 
     public IReadOnlyList<string> List(string directory) => [.. Files.Keys.Where(path => Path.GetDirectoryName(path) == directory).Select(path => Path.GetFileName(path))];
