@@ -62,6 +62,7 @@ internal sealed record AppFile(AppName Name)
         MaxVersion = MaxVersion,
         KeepFree = KeepFree ?? 0,
         Deadlines = Deadlines,
+        Hooks = Hooks,
     };
 
     /// <summary>Reads apps.d/APP.yaml.</summary>

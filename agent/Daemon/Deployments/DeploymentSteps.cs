@@ -127,13 +127,22 @@ internal sealed class DeploymentSteps(
         IReadOnlyDictionary<string, string> secrets =
             definition.SecretsFile is { } file ? configuration.Secrets(file) : ImmutableDictionary<string, string>.Empty;
         work.Redactor = new Redactor(secrets.Values);
-        UserIds user = await supervisor.MakeUserAsync(definition.User ?? app.Value, cancellationToken);
+        UserIds user = await MakeUsersAsync(definition, cancellationToken);
         Generation generation = generations.Prepare(deployment.Id, deployment.To, definition, restored?.Id);
         var values = new Dictionary<string, string>(definition.Environment, StringComparer.Ordinal);
         foreach ((string name, string value) in secrets) values[name] = value;
         shared.Prepare(generation, user, values);
         work.Definition = definition;
         return restored is null ? null : $"as {restored.Id} ran";
+    }
+
+    /// <returns>The app's own user; root where nothing of it needs one.</returns>
+    private async Task<UserIds> MakeUsersAsync(AppDefinition definition, CancellationToken cancellationToken)
+    {
+        string own = definition.User ?? definition.Name.Value;
+        foreach (string user in definition.Units.OfType<UnitSource.Rendered>().Select(unit => unit.User ?? own).Distinct()) await supervisor.MakeUserAsync(user, cancellationToken);
+        bool needed = definition.User is not null || definition.SharedDirectories is not null || definition.Templates is not null || definition.Checks.Any(check => check is CheckOptions.Command);
+        return needed ? await supervisor.MakeUserAsync(own, cancellationToken) : default;
     }
 
     private void Sweep(AppState state, AppOptions? options)
