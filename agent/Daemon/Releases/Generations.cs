@@ -38,14 +38,14 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
         foreach (UnitSource unit in definition.Units)
         {
             string name = unit.Name.Value;
-            if (UnitText(unit, release, definition, environment) is { } text)
+            foreach ((string file, string text) in UnitTexts(unit, release, definition, environment))
             {
-                RefuseForeignUnit(app, name);
-                disk.WriteAtomic(Path.Combine(directory, "units", name), $"{Marker(app)}\n{text}");
+                RefuseForeignUnit(app, file);
+                disk.WriteAtomic(Path.Combine(directory, "units", file), $"{Marker(app)}\n{text}");
             }
-            if (unit is UnitSource.Rendered) continue;
+            if (unit is UnitSource.Rendered || !unit.Name.IsService) continue;
             disk.MakeDirectories(Path.Combine(directory, "units", $"{name}.d"));
-            disk.WriteAtomic(Path.Combine(directory, "units", $"{name}.d", DropIn), $"{Marker(app)}\n{UnitFile.DropIn(environment)}");
+            disk.WriteAtomic(Path.Combine(directory, "units", $"{name}.d", DropIn), $"{Marker(app)}\n{UnitFile.DropIn(definition, environment)}");
         }
         var generation = new Generation(id, release, definition);
         disk.WriteAtomic(Path.Combine(directory, "generation.json"), JsonSerializer.SerializeToUtf8Bytes(generation, GenerationJson.Default.Generation), DurableOperations.Mode600);
@@ -111,13 +111,18 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
         return files;
     }
 
-    /// <returns>Null: the operator keeps the unit where systemd finds it; only a drop-in is added.</returns>
-    private string? UnitText(UnitSource unit, ReleaseRef release, AppDefinition definition, string environment) => unit switch
+    /// <returns>Files and their texts. None: the operator keeps the unit where systemd finds it; only a drop-in is added.</returns>
+    private IReadOnlyList<(string File, string Text)> UnitTexts(UnitSource unit, ReleaseRef release, AppDefinition definition, string environment) => unit switch
     {
-        UnitSource.Rendered rendered => UnitFile.Render(rendered, definition.Name, releases.AppDirectory(definition.Name), environment),
+        UnitSource.Rendered rendered => UnitFile.Render(rendered, definition, releases.AppDirectory(definition.Name), environment),
+        UnitSource.Operators own when Path.GetDirectoryName(own.Path) == unitDirectory => [],
+        _ => [(unit.Name.Value, UnitText(unit, release, definition))],
+    };
+
+    private string UnitText(UnitSource unit, ReleaseRef release, AppDefinition definition) => unit switch
+    {
         UnitSource.Shipped shipped => releases.ReadText(definition.Name, release.Version, shipped.Path) ?? throw new OperatorException(
             ExitCode.Refused, $"{definition.Name} {release.Version} names the unit {shipped.Path} but holds no such file", "correct units: in the release's agent.yaml"),
-        UnitSource.Operators own when Path.GetDirectoryName(own.Path) == unitDirectory => null,
         UnitSource.Operators own => disk.Exists(own.Path) ? disk.ReadText(own.Path) : throw new OperatorException(
             ExitCode.Refused, $"the unit {own.Path} of {definition.Name} is missing", $"make the file, or correct units: in apps.d/{definition.Name}.yaml"),
         _ => throw new NotSupportedException(unit.GetType().Name),

@@ -12,6 +12,8 @@ internal sealed partial class Supervisor
 {
     private const string Sysusers = "/usr/bin/systemd-sysusers";
 
+    private const string Stopped = "it was stopped from outside";
+
     // What is left of a command gets this long to end by itself before it is killed.
     private static readonly TimeSpan KillAfter = TimeSpan.FromSeconds(5);
 
@@ -25,18 +27,19 @@ internal sealed partial class Supervisor
         UnitName unit = command.Unit;
         await MakeRoomAsync(unit, cancellationToken);
         using var lines = new CommandOutput(output, e => logger.OutputNotTaken(unit, e));
+        string result;
         UnitState end;
         try
         {
             logger.CommandStarted(unit, command.Arguments[0]);
-            end = await RunUnitAsync(command, lines, cancellationToken);
+            (result, end) = await RunUnitAsync(command, lines, cancellationToken);
         }
         finally
         {
             await EndCommandAsync(unit);
         }
         IReadOnlyList<string> last = await lines.EndAsync(OutputGrace, time);
-        string cause = CauseOf(end, command.Timeout);
+        string cause = result == "canceled" ? Stopped : CauseOf(end, command.Timeout);
         return new CommandEnd(cause.Length == 0, cause, last);
     }
 
@@ -92,7 +95,7 @@ internal sealed partial class Supervisor
                 _ => "",
             },
             "signal" => exit,
-            "success" => "it was stopped from outside",
+            "success" => Stopped,
             "resources" => "systemd could not start it: a file of its environment is missing or unreadable, or something ran out (resources)",
             _ => $"{exit} ({end.Result})",
         };
@@ -111,15 +114,17 @@ internal sealed partial class Supervisor
         }
     }
 
-    private async Task<UnitState> RunUnitAsync(TransientCommand command, CommandOutput output, CancellationToken cancellationToken)
+    /// <returns>The result word of its job, empty where it was not seen, and what became of the unit.</returns>
+    private async Task<(string Result, UnitState End)> RunUnitAsync(TransientCommand command, CommandOutput output, CancellationToken cancellationToken)
     {
+        string result = "";
         try
         {
             JobWatch job = await ToldAsync($"{command.Unit} did not start", () => AskAsync(
                 ManagerCall("StartTransientUnit", m => CommandUnit.Write(m, command, KillAfter, output.WriteEnd)),
                 m => bus.Watch(m.ReadPath()), cancellationToken));
             output.WriteEnd.Dispose();
-            await EndAsync(job, command.Unit, "start", cancellationToken);
+            result = await EndAsync(job, command.Unit, "start", cancellationToken);
         }
         catch (OperatorException e) when (e.InnerException is BusErrorException { Name: Prefix + "UnitExists" })
         {
@@ -128,7 +133,7 @@ internal sealed partial class Supervisor
         }
         UnitState state;
         while ((state = await GetStateAsync(command.Unit, cancellationToken)).ActiveState == "activating") await Task.Delay(Pause, time, cancellationToken);
-        return state;
+        return (result, state);
     }
 
     // Whatever happened: also when nobody waits any more, for what runs on would meet the undoing of what it belongs to.

@@ -46,7 +46,7 @@ public sealed class CommandsInside : IDisposable
     {
         File.WriteAllText("/run/hook.env", "SECRET=\"from the file\"\nB=over\n");
         File.SetUnixFileMode("/run/hook.env", UnixFileMode.UserRead);
-        TransientCommand command = Command("id -un; pwd; echo \"$A|$B|$SECRET\"; echo x > /dev/stderr; systemctl show -P MemoryMax -P NoNewPrivileges shop-hook; systemctl show shop-hook | grep -c 'from the file'") with
+        TransientCommand command = Command("id -un; pwd; echo \"$A|$B|$SECRET\"; echo x > /dev/stderr; systemctl show -P MemoryMax shop-hook; systemctl show -P NoNewPrivileges shop-hook; systemctl show shop-hook | grep -c 'from the file'") with
         {
             User = "nobody",
             WorkingDirectory = "/var/tmp",
@@ -55,7 +55,7 @@ public sealed class CommandsInside : IDisposable
             Memory = 64 << 20,
         };
         CommandEnd end = await supervisor.RunAsync(command, told.Add, limit);
-        Assert.Equal(["nobody", "/var/tmp", "100% $HOME \"q\"|over|from the file", "x", "yes", "67108864", "0"], end.Output);
+        Assert.Equal(["nobody", "/var/tmp", "100% $HOME \"q\"|over|from the file", "x", "67108864", "yes", "0"], end.Output);
     }
 
     [Theory(Explicit = true)]
