@@ -39,14 +39,14 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
         foreach (UnitSource unit in definition.Units)
         {
             string name = unit.Name.Value;
-            if (UnitText(unit, release, definition, environment, restored) is { } text)
+            foreach ((string file, string text) in UnitTexts(unit, release, definition, environment, restored))
             {
-                RefuseForeignUnit(app, name);
-                disk.WriteAtomic(Path.Combine(directory, "units", name), $"{Marker(app)}\n{text}");
+                RefuseForeignUnit(app, file);
+                disk.WriteAtomic(Path.Combine(directory, "units", file), $"{Marker(app)}\n{text}");
             }
-            if (unit is UnitSource.Rendered) continue;
+            if (unit is UnitSource.Rendered || !unit.Name.IsService) continue;
             disk.MakeDirectories(Path.Combine(directory, "units", $"{name}.d"));
-            disk.WriteAtomic(Path.Combine(directory, "units", $"{name}.d", DropIn), $"{Marker(app)}\n{UnitFile.DropIn(environment)}");
+            disk.WriteAtomic(Path.Combine(directory, "units", $"{name}.d", DropIn), $"{Marker(app)}\n{UnitFile.DropIn(definition, environment)}");
         }
         var generation = new Generation(id, release, definition);
         disk.WriteAtomic(Path.Combine(directory, "generation.json"), JsonSerializer.SerializeToUtf8Bytes(generation, GenerationJson.Default.Generation), DurableOperations.Mode600);
@@ -129,13 +129,18 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
         return files;
     }
 
-    /// <returns>Null: the operator keeps the unit where systemd finds it; only a drop-in is added.</returns>
-    private string? UnitText(UnitSource unit, ReleaseRef release, AppDefinition definition, string environment, string? restored) => unit switch
+    /// <returns>Files and their texts. None: the operator keeps the unit where systemd finds it; only a drop-in is added.</returns>
+    private IReadOnlyList<(string File, string Text)> UnitTexts(UnitSource unit, ReleaseRef release, AppDefinition definition, string environment, string? restored) => unit switch
     {
-        UnitSource.Rendered rendered => UnitFile.Render(rendered, definition.Name, releases.AppDirectory(definition.Name), environment),
+        UnitSource.Rendered rendered => UnitFile.Render(rendered, definition, releases.AppDirectory(definition.Name), environment),
+        UnitSource.Operators own when Path.GetDirectoryName(own.Path) == unitDirectory => [],
+        _ => [(unit.Name.Value, UnitText(unit, release, definition, restored))],
+    };
+
+    private string UnitText(UnitSource unit, ReleaseRef release, AppDefinition definition, string? restored) => unit switch
+    {
         UnitSource.Shipped shipped => releases.ReadText(definition.Name, release.Version, shipped.Path) ?? throw new OperatorException(
             ExitCode.Refused, $"{definition.Name} {release.Version} names the unit {shipped.Path} but holds no such file", "correct units: in the release's agent.yaml"),
-        UnitSource.Operators own when Path.GetDirectoryName(own.Path) == unitDirectory => null,
         UnitSource.Operators when restored is not null && Stored(definition.Name, restored, unit.Name) is { } text => text,
         UnitSource.Operators own => disk.Exists(own.Path) ? disk.ReadText(own.Path) : throw new OperatorException(
             ExitCode.Refused, $"the unit {own.Path} of {definition.Name} is missing", $"make the file, or correct units: in apps.d/{definition.Name}.yaml"),

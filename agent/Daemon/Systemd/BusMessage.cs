@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Agent.Daemon.Systemd;
 
@@ -11,6 +12,40 @@ internal readonly struct BusMessage(nint pointer)
     public void Write(string value) => Check(SdBus.AppendString(pointer, (byte)'s', value));
 
     public void Write(bool value) => Check(SdBus.AppendInt32(pointer, (byte)'b', value ? 1 : 0));
+
+    public void Write(ulong value) => Check(SdBus.AppendUInt64(pointer, (byte)'t', value));
+
+    /// <summary>Hands a file descriptor over. The message holds a copy of it.</summary>
+    public void Write(SafeFileHandle handle)
+    {
+        bool held = false;
+        try
+        {
+            handle.DangerousAddRef(ref held);
+            Check(SdBus.AppendInt32(pointer, (byte)'h', (int)handle.DangerousGetHandle()));
+        }
+        finally
+        {
+            if (held) handle.DangerousRelease();
+        }
+    }
+
+    /// <summary>Writes an array, a structure or a variant.</summary>
+    /// <param name="kind"><c>a</c>, <c>r</c> or <c>v</c>.</param>
+    /// <param name="contents">Type of what is inside: <c>sv</c>.</param>
+    public void Write(char kind, string contents, Action<BusMessage> inside)
+    {
+        Check(SdBus.OpenContainer(pointer, (byte)kind, contents));
+        inside(this);
+        Check(SdBus.CloseContainer(pointer));
+    }
+
+    /// <summary>Writes a name and its value, as in <c>a(sv)</c>.</summary>
+    public void WriteProperty(string name, string type, Action<BusMessage> value) => Write('r', "sv", m =>
+    {
+        m.Write(name);
+        m.Write('v', type, value);
+    });
 
     /// <summary>Writes an array of strings.</summary>
     public void Write(params ReadOnlySpan<string> values)

@@ -3,11 +3,11 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Agent.Daemon.Systemd;
 
-/// <summary>What waiting on libsystemd's file descriptors takes. Constants: &lt;poll.h&gt;, &lt;sys/eventfd.h&gt; and &lt;errno.h&gt; of Linux on x86-64 and arm64.</summary>
+/// <summary>File descriptors to wait on, and pipes. Constants: &lt;poll.h&gt;, &lt;fcntl.h&gt;, &lt;sys/eventfd.h&gt; and &lt;errno.h&gt; of Linux on x86-64 and arm64.</summary>
 internal static partial class LibC
 {
     public const short PollIn = 1;
-    private const int EventCloseOnExec = 0x80000, EventNonBlocking = 0x800, ErrorInterrupted = 4;
+    private const int CloseOnExec = 0x80000, EventNonBlocking = 0x800, ErrorInterrupted = 4;
 
     [StructLayout(LayoutKind.Sequential)]
     public struct PollDescriptor
@@ -29,10 +29,34 @@ internal static partial class LibC
     /// <summary>A counter that can be polled, for waking a thread that waits on descriptors.</summary>
     public static SafeFileHandle NewEvent()
     {
-        int descriptor = NativeEvent(0, EventCloseOnExec | EventNonBlocking);
+        int descriptor = NativeEvent(0, CloseOnExec | EventNonBlocking);
         return descriptor >= 0
             ? new SafeFileHandle(descriptor, ownsHandle: true)
             : throw new IOException($"eventfd: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
+    }
+
+    /// <summary>A pipe whose ends no child of this process inherits.</summary>
+    public static unsafe (SafeFileHandle Read, SafeFileHandle Write) NewPipe()
+    {
+        int* ends = stackalloc int[2];
+        return NativePipe(ends, CloseOnExec) == 0
+            ? (new SafeFileHandle(ends[0], ownsHandle: true), new SafeFileHandle(ends[1], ownsHandle: true))
+            : throw new IOException($"pipe: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
+    }
+
+    /// <summary>Reads what is there, or waits for it. 0: the other end is closed.</summary>
+    public static unsafe int Read(SafeFileHandle descriptor, Span<byte> buffer)
+    {
+        fixed (byte* start = buffer)
+        {
+            while (true)
+            {
+                nint count = NativeRead(descriptor, start, (nuint)buffer.Length);
+                if (count >= 0) return (int)count;
+                int error = Marshal.GetLastPInvokeError();
+                if (error != ErrorInterrupted) throw new IOException($"read: {Marshal.GetPInvokeErrorMessage(error)}", error);
+            }
+        }
     }
 
     [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
@@ -40,6 +64,12 @@ internal static partial class LibC
 
     [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
     private static partial int NativeEvent(uint initial, int flags);
+
+    [LibraryImport("libc", EntryPoint = "pipe2", SetLastError = true)]
+    private static unsafe partial int NativePipe(int* ends, int flags);
+
+    [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
+    private static unsafe partial nint NativeRead(SafeFileHandle descriptor, byte* buffer, nuint size);
 
     [LibraryImport("libc", EntryPoint = "read")]
     public static partial nint Read(SafeFileHandle descriptor, out ulong value, nuint size);

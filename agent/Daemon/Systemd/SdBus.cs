@@ -71,6 +71,9 @@ internal static partial class SdBus
     [LibraryImport(Library, EntryPoint = "sd_bus_message_append_basic")]
     public static partial int AppendInt32(nint message, byte type, in int value);
 
+    [LibraryImport(Library, EntryPoint = "sd_bus_message_append_basic")]
+    public static partial int AppendUInt64(nint message, byte type, in ulong value);
+
     [LibraryImport(Library, EntryPoint = "sd_bus_message_open_container", StringMarshalling = StringMarshalling.Utf8)]
     public static partial int OpenContainer(nint message, byte type, string contents);
 

@@ -13,10 +13,10 @@ namespace Agent.Daemon.Systemd;
 /// <remarks>
 /// Where the bus goes away under a call, the call is made again on a new connection: all of them mean the same when made
 /// twice. A job that was under way is looked up again, and where it has ended meanwhile, the unit's state tells how.
-/// Sources: org.freedesktop.systemd1(5), sd-bus(3).
+/// Commands run in Supervisor.Commands.cs. Sources: org.freedesktop.systemd1(5), sd-bus(3).
 /// </remarks>
 /// <param name="patience">For how long a lost bus is tried again. systemd and the D-Bus daemon each need a moment to restart.</param>
-internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan patience, TimeProvider time, ILogger<Supervisor> logger) : ISupervisor, IDisposable
+internal sealed partial class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan patience, TimeProvider time, ILogger<Supervisor> logger) : ISupervisor, IDisposable
 {
     private const string ManagerPath = "/org/freedesktop/systemd1", Prefix = "org.freedesktop.systemd1.", Manager = Prefix + "Manager";
     private const string NoSuchUnit = Prefix + "NoSuchUnit", NoSuchFile = "org.freedesktop.DBus.Error.FileNotFound";
@@ -39,7 +39,11 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
     {
     }
 
-    public void Dispose() => bus.Dispose();
+    public void Dispose()
+    {
+        bus.Dispose();
+        makingUser.Dispose();
+    }
 
     public Task ReloadAsync(CancellationToken cancellationToken) =>
         ToldAsync("systemd did not read its units anew", () => AskAsync(
@@ -113,10 +117,6 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
         return Describe(unit, properties);
     }
 
-    public Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken) => throw new NotImplementedException();
-
-    public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken) => throw new NotImplementedException();
-
     public Task<IReadOnlyList<LogEntry>> ReadLogAsync(UnitName unit, int lines, CancellationToken cancellationToken) =>
         // sd-journal wants one thread for the whole life of its object, and blocks on the disk.
         Task.Factory.StartNew(() =>
@@ -189,16 +189,23 @@ internal sealed class Supervisor(IReadOnlyList<BusAddress> addresses, TimeSpan p
     private async Task RunJobAsync(string method, UnitName unit, string verb, CancellationToken cancellationToken)
     {
         logger.JobWanted(unit, verb);
-        JobWatch job = await ToldAsync($"{unit} did not {verb}", () => AskAsync(ManagerCall(method, m =>
+        string result = await JobAsync(ManagerCall(method, m =>
         {
             m.Write(unit.Value);
             m.Write("replace");
-        }), m => bus.Watch(m.ReadPath()), cancellationToken));
-        string result = await EndAsync(job, unit, verb, cancellationToken);
+        }), unit, verb, cancellationToken);
         logger.JobEnded(unit, verb, result);
         if (result == "done") return;
         string seen = Explain(await GetStateAsync(unit, cancellationToken));
         throw new OperatorException(ExitCode.RolledBack, $"{unit} did not {verb}: {result} ({seen})", $"run 'journalctl -u {unit} -n 50' on the host");
+    }
+
+    /// <summary>Makes a call that begins a job, and waits for its end.</summary>
+    /// <returns>The job's result word.</returns>
+    private async Task<string> JobAsync(BusCall call, UnitName unit, string verb, CancellationToken cancellationToken)
+    {
+        JobWatch job = await ToldAsync($"{unit} did not {verb}", () => AskAsync(call, m => bus.Watch(m.ReadPath()), cancellationToken));
+        return await EndAsync(job, unit, verb, cancellationToken);
     }
 
     private async Task<string> EndAsync(JobWatch job, UnitName unit, string verb, CancellationToken cancellationToken)

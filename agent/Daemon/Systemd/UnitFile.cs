@@ -1,77 +1,147 @@
+using System.Globalization;
 using System.Text;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 
 namespace Agent.Daemon.Systemd;
 
-/// <summary>Texts of the files that systemd reads: a unit for a command line, its environment, and the drop-in that joins the two.</summary>
+/// <summary>Texts of the files that systemd reads: units for a command line, their environment, and the drop-in for units of others.</summary>
 internal static class UnitFile
 {
-    /// <summary>A unit that runs a program of the release: restarted for ever, stopped within 30 s, and walled in.</summary>
+    private static readonly TimeSpan s_stop = TimeSpan.FromSeconds(30);
+
+    // Walls that no app has a use for leaving out.
+    private static readonly string[] s_always =
+        ["LockPersonality", "ProtectClock", "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables"];
+
+    /// <summary>The units that run a program of the release, walled in: a service that is restarted, or a timer and the service that it starts.</summary>
     /// <param name="appDirectory">Holds <c>current</c> and <c>shared</c>: <c>/srv/shop</c>.</param>
     /// <param name="environmentFile">Absolute path of what <see cref="Environment"/> made; the unit does not start without it.</param>
-    /// <exception cref="OperatorException">The command or user is none (<see cref="ExitCode.Usage"/>).</exception>
-    public static string Render(UnitSource.Rendered unit, AppName app, string appDirectory, string environmentFile)
+    /// <returns>Names of files in systemd's directory, and their texts.</returns>
+    /// <exception cref="OperatorException">The command, a name or a value is none (<see cref="ExitCode.Usage"/>).</exception>
+    public static IReadOnlyList<(string File, string Text)> Render(UnitSource.Rendered unit, AppDefinition app, string appDirectory, string environmentFile)
     {
-        string command = Specifiers(CommandLine.Check(unit.Command));
-        string directory = Specifiers(Plain(appDirectory));
-        // A dynamic user exists while the service runs and owns nothing outside of its state directory.
-        string identity = unit.User is null ? "DynamicUser=yes" : $"User={Specifiers(Plain(unit.User))}";
-        return $"""
+        if (unit.Schedule is not { } schedule) return [(unit.Name.Value, Service(unit, unit.Name.Value, app, appDirectory, environmentFile))];
+        if (!unit.Name.Value.EndsWith(".timer", StringComparison.Ordinal))
+            throw new OperatorException(ExitCode.Usage, $"{unit.Name} has a schedule and is no timer", "name it NAME.timer, or take the schedule away");
+        string service = Path.ChangeExtension(unit.Name.Value, ".service");
+        string timer = $"""
             # Written by agentd. Changes are lost with the next deployment: use a drop-in (systemctl edit {unit.Name}).
             [Unit]
-            Description={app}, deployed by agentd
+            Description={app.Name}, schedule of {service}
+
+            [Timer]
+            OnCalendar={Specifiers(Plain(schedule))}
+            # What was missed while the host was off is made up for.
+            Persistent=yes
+
+            [Install]
+            WantedBy=timers.target
+
+            """;
+        return [(unit.Name.Value, timer), (service, Service(unit, service, app, appDirectory, environmentFile))];
+    }
+
+    /// <summary>A drop-in that gives a service of the release or of the operator the app's environment, secrets and credentials.</summary>
+    public static string DropIn(AppDefinition app, string environmentFile)
+    {
+        var text = new StringBuilder("# Written by agentd. Changes are lost with the next deployment.\n[Service]\n");
+        AppendEnvironment(text, app, environmentFile);
+        return text.ToString();
+    }
+
+    private static string Service(UnitSource.Rendered unit, string name, AppDefinition app, string appDirectory, string environmentFile)
+    {
+        string directory = Specifiers(Plain(appDirectory));
+        string appUser = app.User ?? app.Name.Value, user = unit.User ?? appUser;
+        bool once = unit.Schedule is not null;
+        string restart = unit.Restart ?? "always";
+        if (restart is not ("always" or "on-failure" or "no"))
+            throw new OperatorException(ExitCode.Usage, $"restart is '{restart}'", "write always, on-failure or no");
+
+        var text = new StringBuilder($"""
+            # Written by agentd. Changes are lost with the next deployment: use a drop-in (systemctl edit {name}).
+            [Unit]
+            Description={app.Name}, deployed by agentd
             After=network-online.target
             Wants=network-online.target
             # Whether a release is good is decided by its gate; systemd never gives up on one that was kept.
             StartLimitIntervalSec=0
 
             [Service]
-            Type=exec
+            Type={(once ? "oneshot" : unit.Notify ? "notify" : "exec")}
             WorkingDirectory={directory}/current
-            ExecStart={directory}/current/{command}
-            {identity}
-            EnvironmentFile={Specifiers(Plain(environmentFile))}
-            StateDirectory={app}
-            ReadWritePaths=-{directory}/shared
-            SyslogIdentifier={app}
-            Restart=always
-            RestartSec=1s
-            TimeoutStopSec=30s
+            ExecStart={directory}/current/{Specifiers(CommandLine.Check(unit.Command))}
+            User={Specifiers(Plain(user))}
+            SyslogIdentifier={Path.GetFileNameWithoutExtension(name)}
             KillMode=mixed
             UMask=0027
-            NoNewPrivileges=yes
-            ProtectSystem=strict
-            ProtectHome=yes
-            PrivateTmp=yes
-            PrivateDevices=yes
-            ProtectClock=yes
-            ProtectControlGroups=yes
-            ProtectHostname=yes
-            ProtectKernelLogs=yes
-            ProtectKernelModules=yes
-            ProtectKernelTunables=yes
-            RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-            RestrictNamespaces=yes
-            RestrictRealtime=yes
-            RestrictSUIDSGID=yes
-            LockPersonality=yes
-            SystemCallArchitectures=native
 
-            [Install]
-            WantedBy=multi-user.target
-
-            """;
+            """);
+        void Line(string key, string value) => text.Append(key).Append('=').Append(value).Append('\n');
+        AppendEnvironment(text, app, environmentFile);
+        // systemd gives the directory to the user that starts last: so it is the app's own user's alone.
+        if (user == appUser) Line("StateDirectory", app.Name.Value);
+        if (!once) Line("Restart", restart);
+        if (!once && restart != "no") Line("RestartSec", "1s");
+        Line("TimeoutStopSec", string.Create(CultureInfo.InvariantCulture, $"{(unit.Stop ?? s_stop).TotalMilliseconds:0}ms"));
+        if (unit.Memory is { } memory) Line("MemoryMax", memory.ToString(CultureInfo.InvariantCulture));
+        if (unit.Cpu is { } cpu) Line("CPUQuota", string.Create(CultureInfo.InvariantCulture, $"{cpu}%"));
+        if (unit.Tasks is { } tasks) Line("TasksMax", tasks.ToString(CultureInfo.InvariantCulture));
+        AppendWalls(Line, unit.Allow ?? [], directory);
+        if (!once) text.Append("\n[Install]\nWantedBy=multi-user.target\n");
+        return text.ToString();
     }
 
-    /// <summary>A drop-in that gives a unit of the release or of the operator the environment of the app.</summary>
-    public static string DropIn(string environmentFile) =>
-        $"""
-        # Written by agentd. Changes are lost with the next deployment.
-        [Service]
-        EnvironmentFile={Specifiers(Plain(environmentFile))}
+    // Sources: systemd.exec(5). What a JIT compiler needs is open: W^X, all of /proc but other users' processes, and the system calls of services.
+    private static void AppendWalls(Action<string, string> line, IReadOnlyList<string> allow, string directory)
+    {
+        if (allow.FirstOrDefault(name => !ConfigurationKeys.Walls.Contains(name)) is { } unknown)
+            throw new OperatorException(ExitCode.Usage, $"allow names '{unknown}', which is no wall", $"use {string.Join(", ", ConfigurationKeys.Walls)}");
+        bool Open(string wall) => allow.Contains(wall);
+        void Unless(string wall, string key, string value)
+        {
+            if (!Open(wall)) line(key, value);
+        }
 
-        """;
+        string writable = $"-{directory}/shared";
+        if (Open("home")) writable += " -/home -/root -/run/user";
+        if (Open("tmp")) writable += " /tmp /var/tmp";
+        Unless("writable-system", "ProtectSystem", "strict");
+        Unless("writable-system", "ReadWritePaths", writable);
+        Unless("home", "ProtectHome", "yes");
+        Unless("tmp", "PrivateTmp", "yes");
+        Unless("devices", "PrivateDevices", "yes");
+        Unless("namespaces", "RestrictNamespaces", "yes");
+        if (Open("realtime")) line("LimitRTPRIO", "infinity");
+        else line("RestrictRealtime", "yes");
+        Unless("any-address-family", "RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK");
+        if (!Open("privileges"))
+        {
+            line("NoNewPrivileges", "yes");
+            line("RestrictSUIDSGID", "yes");
+            line("CapabilityBoundingSet", Open("low-ports") ? "CAP_NET_BIND_SERVICE" : "");
+            line("SystemCallFilter", Open("namespaces") ? "@system-service @mount" : "@system-service");
+            line("SystemCallErrorNumber", "EPERM");
+        }
+        if (Open("low-ports")) line("AmbientCapabilities", "CAP_NET_BIND_SERVICE");
+        foreach (string wall in s_always) line(wall, "yes");
+        line("ProtectProc", "invisible");
+        line("SystemCallArchitectures", "native");
+    }
+
+    private static void AppendEnvironment(StringBuilder text, AppDefinition app, string environmentFile)
+    {
+        text.Append("EnvironmentFile=").Append(Specifiers(Plain(environmentFile))).Append('\n');
+        // The later file wins.
+        if (app.SecretsFile is { } secrets) text.Append("EnvironmentFile=").Append(Specifiers(Plain(secrets))).Append('\n');
+        foreach ((string name, string path) in (app.Credentials ?? new Dictionary<string, string>()).OrderBy(pair => pair.Key, StringComparer.Ordinal))
+        {
+            if (!name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.') || name is "" or "." or "..")
+                throw new OperatorException(ExitCode.Usage, $"'{name}' is not a credential's name", "use letters, digits and . _ -");
+            text.Append("LoadCredential=").Append(name).Append(':').Append(Specifiers(Plain(path))).Append('\n');
+        }
+    }
 
     /// <summary>The environment, sorted by name, each value in double quotes.</summary>
     /// <remarks>

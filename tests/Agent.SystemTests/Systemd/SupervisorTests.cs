@@ -4,12 +4,12 @@ using Host = Agent.TestHosts.TestHost;
 
 namespace Agent.SystemTests.Systemd;
 
-/// <summary>Runs each of <see cref="SupervisorInside"/> and <see cref="DaemonInside"/> on a real systemd: in this assembly's own process inside of a throwaway host.</summary>
+/// <summary>Runs each of <see cref="SupervisorInside"/>, <see cref="CommandsInside"/>, <see cref="RenderedInside"/> and <see cref="DaemonInside"/> on a real systemd: in this assembly's own process inside of a throwaway host.</summary>
 public sealed class SupervisorTests(SupervisorTests.OneHost shared) : IClassFixture<SupervisorTests.OneHost>
 {
     private const string Mounted = "/opt/system-tests";
 
-    public static TheoryData<string> Names => new(new[] { typeof(SupervisorInside), typeof(DaemonInside) }
+    public static TheoryData<string> Names => new(new[] { typeof(SupervisorInside), typeof(CommandsInside), typeof(RenderedInside), typeof(DaemonInside) }
         .SelectMany(t => t.GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly))
         .Where(m => m.GetCustomAttribute<FactAttribute>() is not null).Select(m => $"{m.DeclaringType!.Name}.{m.Name}"));
 

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
+using Agent.Daemon.Deployments;
 using Agent.Daemon.Systemd;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -59,6 +60,19 @@ public class SupervisorTests
             File.Delete(path);
         }
     }
+
+    [Theory]
+    [InlineData("active", "success", "exited", 0, "")]
+    [InlineData("failed", "exit-code", "exited", 3, "exit status 3")]
+    [InlineData("failed", "signal", "killed", 15, "signal 15")]
+    [InlineData("failed", "core-dump", "dumped", 6, "signal 6 (core-dump)")]
+    [InlineData("failed", "oom-kill", "killed", 9, "signal 9 (oom-kill)")]
+    [InlineData("failed", "oom-kill", "exited", 137, "exit status 137 (oom-kill)")]
+    [InlineData("failed", "timeout", "killed", 15, "took longer than 60 s")]
+    [InlineData("inactive", "success", "", 0, "it was stopped from outside")]
+    [InlineData("deactivating", "success", "killed", 15, "it was stopped from outside")]
+    public void Tells_how_a_command_ended(string active, string result, string kind, int code, string cause) =>
+        Assert.Equal(cause, Supervisor.CauseOf(new UnitState(Shop, "loaded", active, "", result, 0, 0, kind, code, "", null), TimeSpan.FromSeconds(60)));
 
     private static Supervisor Make(TimeSpan patience, params string[] addresses) =>
         new([.. addresses.Select(a => new BusAddress(a, Broker: true))], patience, TimeProvider.System, NullLogger<Supervisor>.Instance);
