@@ -43,18 +43,14 @@ internal static partial class Schedule
 
     private static int Number(string digits) => int.Parse(digits, CultureInfo.InvariantCulture);
 
-    [GeneratedRegex("""
-        \A(?:
-          (?<word>minutely|hourly|daily|weekly|monthly|quarterly|semiannually|yearly|annually)
-        |
-          (?:(?<weekday>(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:(?:\.\.|,)(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)){0,6})(?:[ ]|\z))?
-          (?:(?:(?<year>\*|[0-9]{4})-)?
-             (?<month>(?:\*|[0-9]{1,2}(?:\.\.[0-9]{1,2})?)(?:/[0-9]{1,2})?(?:,[0-9]{1,2}){0,30})-
-             (?<day>(?:\*|[0-9]{1,2}(?:\.\.[0-9]{1,2})?)(?:/[0-9]{1,2})?(?:,[0-9]{1,2}){0,30})(?:[ ]|\z))?
-          (?:(?<hour>(?:\*|[0-9]{1,2}(?:\.\.[0-9]{1,2})?)(?:/[0-9]{1,2})?(?:,[0-9]{1,2}){0,30}):
-             (?<minute>(?:\*|[0-9]{1,2}(?:\.\.[0-9]{1,2})?)(?:/[0-9]{1,2})?(?:,[0-9]{1,2}){0,60})
-             (?::(?<second>(?:\*|[0-9]{1,2}(?:\.\.[0-9]{1,2})?)(?:/[0-9]{1,2})?(?:,[0-9]{1,2}){0,60}))?)?
-        )(?<zone>(?:\A|(?<=[ ])|[ ])(?:UTC|[A-Z][A-Za-z]{1,20}(?:/[A-Z][A-Za-z_-]{1,30}){1,2}))?\z
-        """, RegexOptions.IgnorePatternWhitespace)]
+    private const string Day = "(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)";
+    private const string Item = @"[0-9]{1,2}(?:\.\.[0-9]{1,2})?(?:/[0-9]{1,2})?";
+    private const string Part = @"(?:\*|" + Item + "(?:," + Item + "){0,30})";
+
+    [GeneratedRegex(@"\A(?:(?<word>minutely|hourly|daily|weekly|monthly|quarterly|semiannually|yearly|annually)|"
+        + @"(?:(?<weekday>" + Day + @"(?:(?:\.\.|,)" + Day + @"){0,6})(?:[ ]|\z))?"
+        + @"(?:(?:(?<year>\*|[0-9]{4})-)?(?<month>" + Part + ")-(?<day>" + Part + @")(?:[ ]|\z))?"
+        + "(?:(?<hour>" + Part + "):(?<minute>" + Part + ")(?::(?<second>" + Part + "))?)?"
+        + @")(?<zone>(?:(?<=[ ])|[ ])(?:UTC|[A-Z][A-Za-z]{1,20}(?:/[A-Z][A-Za-z_-]{1,30}){1,2}))?\z")]
     private static partial Regex Pattern();
 }

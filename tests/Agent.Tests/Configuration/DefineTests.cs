@@ -60,6 +60,87 @@ public sealed class DefineTests : IDisposable
     }
 
     [Fact]
+    public void The_operators_user_is_for_all_that_the_release_brings()
+    {
+        AppDefinition definition = Define("user: mine\nhooks: {before-flip: {command: /bin/x, user: own}}", "processes: {web: {command: bin/web, user: www}}\nhooks: {before-flip: {command: bin/x, user: root}}");
+        Assert.Equal(("mine", "mine"), (definition.User, Assert.IsType<UnitSource.Rendered>(Assert.Single(definition.Units)).User));
+        Assert.Equal(["mine", "own"], definition.Hooks!.Select(hook => hook.User));
+    }
+
+    [Fact]
+    public void A_process_of_the_release_keeps_its_user_where_the_operator_is_silent()
+    {
+        AppDefinition definition = Define("", "user: shop2\nprocesses: {web: {command: bin/web, user: www}, worker: bin/worker}");
+        Assert.Equal(["www", "shop2"], definition.Units.Cast<UnitSource.Rendered>().Select(unit => unit.User));
+    }
+
+    [Fact]
+    public void The_operators_limits_win_name_by_name_over_the_releases_command()
+    {
+        AppDefinition definition = Define("memory: 2GiB\nallow: []", "command: bin/shop\nmemory: 1GiB\ntasks: 5\nallow: [tmp]");
+        var unit = Assert.IsType<UnitSource.Rendered>(Assert.Single(definition.Units));
+        Assert.Equal((2L << 30, 5), (unit.Memory, unit.Tasks));
+        Assert.Empty(unit.Allow!);
+    }
+
+    [Fact]
+    public void The_operators_processes_replace_the_releases_command()
+    {
+        AppDefinition definition = Define("processes: {web: bin/web}", "command: bin/shop\nunits: [systemd/worker.service]");
+        Assert.Equal("shop-web.service", Assert.Single(definition.Units).Name.Value);
+    }
+
+    [Fact]
+    public void What_is_shared_by_either_is_shared()
+    {
+        AppDefinition definition = Define("shared: {directories: [log, tmp]}", "command: bin/shop\nshared: {directories: [log], files: [a.yml]}");
+        Assert.Equal(["log", "tmp"], definition.SharedDirectories!);
+        Assert.Equal(["a.yml"], definition.SharedFiles!);
+    }
+
+    [Fact]
+    public void What_only_one_of_the_two_may_say_is_in_the_definition()
+    {
+        AppDefinition definition = Define("watch: 1m\nsecrets: /x.env\ncredentials: {key: /k}", "command: bin/shop\ntemplates: [a.template]");
+        Assert.Equal((TimeSpan.FromMinutes(1), "/x.env", "/k", "a.template"), (definition.Watch, definition.SecretsFile, definition.Credentials!["key"], Assert.Single(definition.Templates!)));
+    }
+
+    [Fact]
+    public void What_nobody_says_is_null()
+    {
+        AppDefinition definition = Define("command: bin/shop", null);
+        Assert.Equal<object?>(
+            [null, null, null, null, null, null, null, null],
+            [definition.User, definition.SecretsFile, definition.Credentials, definition.SharedDirectories, definition.SharedFiles, definition.Templates, definition.Hooks, definition.Watch]);
+    }
+
+    [Theory]
+    [InlineData("memory: 1GB", "processes: {web: bin/web}", "limits or other settings for 'command' stand here, but the release has processes or units instead")]
+    [InlineData("deadlines: {gate: 30s}", "command: bin/shop", "deadlines.gate is 30s, less than gate.start and gate.stable together; write 70s or more")]
+    [InlineData("shared: {files: [log/a]}", "command: bin/shop\nshared: {directories: [log]}", "shared log/a is log once more, or lies in it")]
+    [InlineData("shared: {files: [log]}", "command: bin/shop\nshared: {directories: [log]}", "shared log is log once more")]
+    [InlineData("shared: {directories: [config]}", "command: bin/shop\ntemplates: [config/a.template]", "templates: config/a.template is filled as config/a, which is shared as config")]
+    public void Refuses_two_files_that_do_not_fit(string operators, string release, string problem)
+    {
+        var error = Assert.Throws<OperatorException>(() => Define(operators, release));
+        Assert.Equal(ExitCode.Refused, error.Code);
+        Assert.Contains(problem, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("command: bin/x", true)]
+    [InlineData("user: web\ncommand: bin/x", false)]
+    [InlineData("units: [own.service]", false)]
+    public void A_name_too_long_for_a_user_needs_another_where_one_is_needed(string operators, bool refused)
+    {
+        var name = new AppName(new string('a', 32));
+        directory.Write($"apps.d/{name}.yaml", operators);
+        ConfigurationFiles configuration = ConfigurationFiles.Load(directory.Path, new Disk());
+        if (refused) Assert.Contains("is too long to be a user's name; write 'user: NAME'", Assert.Throws<OperatorException>(() => configuration.Define(name, null)).Message, StringComparison.Ordinal);
+        else Assert.Single(configuration.Define(name, null).Units);
+    }
+
+    [Fact]
     public void The_operators_empty_list_of_checks_takes_them_all_away() =>
         Assert.Empty(Define("checks: []", "command: bin/shop\nchecks: [{tcp: \"a:1\"}]").Checks);
 
