@@ -217,7 +217,8 @@ purge() {
         rmdir --ignore-fail-on-non-empty "$app" "$app/shared" 2>/dev/null || true
     done
     rm -rf /etc/agentd /var/lib/agentd /run/agentd
-    groupdel agentd 2>/dev/null || true
+    local group
+    for group in agentd agentd-viewer agentd-admin; do groupdel "$group" 2>/dev/null || true; done
 }
 
 # --- the try-out ---

@@ -20,7 +20,7 @@ try
         .AddHealth()                                                        // Health       checks, the gate, the watch between deployments
         .AddDeployments()                                                   // Deployments  the one state machine, Releases under it
         .AddTracking();                                                     // Tracking     follows the store
-    builder.AddAgentApi(configuration.Agent.Socket);                        // Api          gRPC on the Unix socket
+    builder.AddAgentApi(configuration.Agent);                               // Api          gRPC on the Unix socket
     await using WebApplication app = builder.Build();
     return await app.MapAgentApi().RunAgentAsync();                         // recover first, only then READY=1
 }

@@ -30,7 +30,7 @@ internal static class HealthCommand
             foreach (CheckResult check in app.Checks)
             {
                 terminal.Line("  ", check.Passed ? new Piece("pass", Tone.Good) : new Piece("FAIL", Tone.Bad),
-                    $"  {check.Name.PadRight(width)}  {check.Detail}".TrimEnd());
+                    $"  {check.Name.PadRight(width)}  {check.Detail}{Failing(check)}".TrimEnd());
             }
         }
         if (health.Store is not { Description.Length: > 0 } store) return;
@@ -39,4 +39,7 @@ internal static class HealthCommand
         if (store.Error.Length > 0) terminal.Line("  ", new Piece("error", Tone.Bad), $"  {store.Error}");
         foreach (string warning in store.Warnings) terminal.Line($"  warning  {warning}");
     }
+
+    private static string Failing(CheckResult check) =>
+        check.Failures > 0 ? $"  ({check.Failures} in a row{(check.FailingSince is null ? "" : $", since {Human.Time(check.FailingSince)}")})" : "";
 }

@@ -6,7 +6,7 @@ namespace Agent.Cli.Commands;
 internal static class ReleasesCommand
 {
     public static Verb Create(Verbs verbs) => verbs.Asking(
-        new Verb("releases", "Lists the releases that lie on the host, and why each is kept.", "agentctl releases", "agentctl releases --app shop"),
+        new Verb("releases", "Lists the releases that lie on the host, and why each stays or when it goes.", "agentctl releases", "agentctl releases --app shop"),
         [verbs.App],
         RunAsync);
 
@@ -25,7 +25,7 @@ internal static class ReleasesCommand
             table.Add(release.Version,
                 release.Current ? new Piece("current", Tone.Good) : release.Quarantined ? new Piece("quarantined", Tone.Bad) : new Piece("-"),
                 Human.Size(release.SizeBytes), Human.Time(release.Proved), release.Digest.Length > 12 ? release.Digest[..12] : release.Digest,
-                release.KeptBecause.Length > 0 ? release.KeptBecause : "goes at the next sweep");
+                release.KeptBecause.Length > 0 ? release.KeptBecause : release.GoesBecause.Length > 0 ? $"goes at the next sweep: {release.GoesBecause}" : "goes at the next sweep");
         }
         table.Write(call.Terminal);
         return 0;

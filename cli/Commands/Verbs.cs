@@ -24,7 +24,7 @@ internal sealed record Call(ParseResult Parsed, Terminal Terminal, bool Json, Ti
 
 /// <summary>What a verb that asks an agent is called with.</summary>
 /// <param name="App">Empty where it was left out.</param>
-internal sealed record AgentCall(ParseResult Parsed, Terminal Terminal, bool Json, string App, AgentConnection Agent);
+internal sealed record AgentCall(ParseResult Parsed, Terminal Terminal, bool Json, string App, AgentConnection Agent, TimeProvider Time);
 
 /// <summary>Makes verbs, with the options that they share.</summary>
 internal sealed class Verbs
@@ -71,6 +71,9 @@ internal sealed class Verbs
         },
     };
 
+    /// <summary>For verbs that tell tracking something: kept, and shown by status.</summary>
+    public static Option<string> Reason() => new("--reason") { Description = "why, for whoever looks later", HelpName = "TEXT", DefaultValueFactory = _ => "" };
+
     /// <summary>A verb that asks an agent.</summary>
     public Verb Asking(Verb verb, IEnumerable<Symbol> symbols, Func<AgentCall, CancellationToken, Task<int>> run)
     {
@@ -79,7 +82,7 @@ internal sealed class Verbs
         {
             string app = parsed.GetResult(App) is null ? "" : parsed.GetValue(App) ?? "";
             using AgentConnection agent = Targets.Connect(parsed.GetValue(host)!, parsed.GetValue(socket), time);
-            return await run(new AgentCall(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, app, agent), cancellationToken);
+            return await run(new AgentCall(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, app, agent, time), cancellationToken);
         });
         return verb;
     }

@@ -9,10 +9,16 @@ internal static class WhyCommand
     public static Verb Create(Verbs verbs)
     {
         var id = new Argument<string?>("ID") { Description = "a deployment; left out: the newest that did not end live", Arity = ArgumentArity.ZeroOrOne };
+        var bundle = new Option<string?>("--bundle") { Description = "write all that the agent knows into a .tar.gz for a colleague instead", HelpName = "FILE" };
         return verbs.Asking(
-            new Verb("why", "Shows why a deployment failed: the cause, and what was seen before anything was cleaned up.", "agentctl why", "agentctl why 7f3a91", "agentctl why --app shop"),
-            [id, verbs.App],
-            (call, cancellationToken) => RunAsync(call, new GetDeploymentRequest { App = call.App, Deployment = call.Parsed.GetValue(id) ?? "" }, cancellationToken));
+            new Verb("why", "Shows why a deployment failed: the cause, and what was seen before anything was cleaned up.",
+                "agentctl why", "agentctl why shop-12", "agentctl why --app shop --bundle why.tar.gz"),
+            [id, verbs.App, bundle],
+            (call, cancellationToken) =>
+            {
+                var request = new GetDeploymentRequest { App = call.App, Deployment = call.Parsed.GetValue(id) ?? "" };
+                return call.Parsed.GetValue(bundle) is { Length: > 0 } file ? WhyBundle.WriteAsync(call, request, file, cancellationToken) : RunAsync(call, request, cancellationToken);
+            });
     }
 
     private static async Task<int> RunAsync(AgentCall call, GetDeploymentRequest request, CancellationToken cancellationToken)
@@ -30,7 +36,7 @@ internal static class WhyCommand
         {
             Outcome.Live => $"{deployment.App} {deployment.ToVersion} is live",
             Outcome.Unspecified => $"{deployment.App} {deployment.ToVersion} is under way, at {Human.OrDash(deployment.Step)}",
-            _ => DeploymentText.Failure(deployment),
+            _ => why.Verdict.Length > 0 ? why.Verdict : DeploymentText.Failure(deployment),
         });
         terminal.Line($"deployment {deployment.Id}, {deployment.Trigger} asked by {deployment.By}, {Human.Time(deployment.Started)}, took {Human.Took(deployment.Started, deployment.Finished)}");
         Heading(terminal, "steps", why.Steps.Count);
@@ -49,18 +55,32 @@ internal static class WhyCommand
     private static void Write(Terminal terminal, Evidence evidence)
     {
         Heading(terminal, "checks", evidence.Checks.Count);
-        foreach (CheckResult check in evidence.Checks)
-            terminal.Line("  ", check.Passed ? new Piece("pass", Tone.Good) : new Piece("FAIL", Tone.Bad), $"  {check.Name}  {check.Detail}".TrimEnd());
+        foreach (CheckResult check in evidence.Checks) Write(terminal, check);
         Heading(terminal, "units", evidence.Units.Count);
-        foreach (UnitEvidence unit in evidence.Units)
+        foreach (UnitEvidence unit in evidence.Units) Write(terminal, unit);
+        Heading(terminal, "hooks", evidence.Hooks.Count);
+        foreach (HookEvidence hook in evidence.Hooks)
         {
-            terminal.Line($"  {unit.Name}  {unit.ActiveState} ({unit.SubState}), result {unit.Result}", unit.Exit.Length > 0 ? $", {unit.Exit}" : "",
-                unit.Restarts > 0 ? $", restarted {unit.Restarts} times" : "");
+            terminal.Line($"  {hook.Name}  ", hook.Cause.Length > 0 ? new Piece(hook.Cause, Tone.Bad) : new Piece("succeeded", Tone.Good));
+            foreach (string line in hook.Output) terminal.Line($"    {line}");
         }
+        Heading(terminal, "changed since what ran before", evidence.Changed.Count);
+        foreach (string line in evidence.Changed) terminal.Line($"  {line}");
+        Heading(terminal, "the release before, on the way back", evidence.OldChecks.Count + evidence.OldUnits.Count);
+        foreach (CheckResult check in evidence.OldChecks) Write(terminal, check);
+        foreach (UnitEvidence unit in evidence.OldUnits) Write(terminal, unit);
         Heading(terminal, "log", evidence.Log.Count);
         foreach (LogLine line in evidence.Log) terminal.Line($"  {LogsCommand.Text(line)}");
-        terminal.Line($"host  {Human.Size(evidence.DiskFreeBytes)} disk free, {Human.Size(evidence.MemoryAvailableBytes)} memory available");
+        terminal.Line($"host  {Known(evidence.DiskFreeBytes)} disk free, {Known(evidence.MemoryAvailableBytes)} memory available");
     }
+
+    private static void Write(Terminal terminal, CheckResult check) =>
+        terminal.Line("  ", check.Passed ? new Piece("pass", Tone.Good) : new Piece("FAIL", Tone.Bad), $"  {check.Name}  {check.Detail}".TrimEnd());
+
+    private static void Write(Terminal terminal, UnitEvidence unit) => terminal.Line(
+        $"  {unit.Name}  {unit.ActiveState} ({unit.SubState}), result {unit.Result}", unit.Exit.Length > 0 ? $", {unit.Exit}" : "", unit.Restarts > 0 ? $", restarted {unit.Restarts} times" : "");
+
+    private static string Known(long bytes) => bytes < 0 ? "unknown" : Human.Size(bytes);
 
     private static void Heading(Terminal terminal, string text, int count)
     {

@@ -94,8 +94,8 @@ internal sealed class AgentConnection : IDisposable
             socket.Dispose();
             failure = e switch
             {
-                SocketException { SocketErrorCode: SocketError.AccessDenied } => new OperatorException(ExitCode.Refused, $"you may not talk to agentd: {path} is for root and the group agentd",
-                    "use sudo, or join the group: sudo usermod -aG agentd $USER, and log in again", e),
+                SocketException { SocketErrorCode: SocketError.AccessDenied } => new OperatorException(ExitCode.Refused, $"you may not talk to agentd: {path} is for root and the groups that have a role",
+                    "use sudo, or join one: sudo usermod -aG agentd $USER (agentd-viewer only looks), and log in again", e),
                 SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new OperatorException(ExitCode.Unreachable, $"agentd does not run: nothing listens at {path}",
                     "sudo systemctl start agentd; where it does not stay up: journalctl -u agentd -n 50", e),
                 SocketException => new OperatorException(ExitCode.Unreachable, $"agentd does not run: there is no {path}",

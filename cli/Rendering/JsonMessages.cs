@@ -27,6 +27,13 @@ internal static class JsonMessages
         _ => "",
     };
 
+    public static string Word(Difference.Types.Kind kind) => kind switch
+    {
+        Difference.Types.Kind.Added => "added",
+        Difference.Types.Kind.Removed => "removed",
+        _ => "changed",
+    };
+
     public static void Deployment(Utf8JsonWriter writer, Deployment deployment)
     {
         writer.Text("id", deployment.Id);
@@ -102,6 +109,7 @@ internal static class JsonMessages
     public static void Why(Utf8JsonWriter writer, GetDeploymentResponse why)
     {
         writer.Object("deployment", why.Deployment, Deployment);
+        writer.Text("verdict", why.Verdict);
         writer.WriteBoolean("quarantined", why.Quarantined);
         writer.Array("steps", why.Steps, Step);
         writer.Object("evidence", why.Evidence, (w, evidence) =>
@@ -109,19 +117,49 @@ internal static class JsonMessages
             w.Text("step", evidence.Step);
             w.Text("cause", evidence.Cause);
             w.Array("checks", evidence.Checks, Check);
-            w.Array("units", evidence.Units, (u, unit) =>
-            {
-                u.Text("name", unit.Name);
-                u.Text("active_state", unit.ActiveState);
-                u.Text("sub_state", unit.SubState);
-                u.Text("result", unit.Result);
-                u.Text("exit", unit.Exit);
-                u.WriteNumber("restarts", unit.Restarts);
-            });
+            w.Array("units", evidence.Units, Unit);
             w.Array("log", evidence.Log, LogLine);
             w.WriteNumber("disk_free_bytes", evidence.DiskFreeBytes);
             w.WriteNumber("memory_available_bytes", evidence.MemoryAvailableBytes);
+            w.Array("hooks", evidence.Hooks, (h, hook) =>
+            {
+                h.Text("name", hook.Name);
+                h.Text("cause", hook.Cause);
+                h.Texts("output", hook.Output);
+            });
+            w.Texts("changed", evidence.Changed);
+            w.Array("old_checks", evidence.OldChecks, Check);
+            w.Array("old_units", evidence.OldUnits, Unit);
         });
+    }
+
+    public static void Diff(Utf8JsonWriter writer, DiffGenerationsResponse difference)
+    {
+        writer.Text("a", difference.A);
+        writer.Text("b", difference.B);
+        writer.Array("files", difference.Files, One);
+        writer.Array("units", difference.Units, One);
+        writer.Array("environment", difference.Environment, One);
+
+        static void One(Utf8JsonWriter writer, Difference one)
+        {
+            writer.WriteString("kind", Word(one.Kind));
+            writer.Text("name", one.Name);
+            writer.Text("before", one.Before);
+            writer.Text("after", one.After);
+        }
+    }
+
+    public static void AuditRecord(Utf8JsonWriter writer, AuditRecord record)
+    {
+        writer.Time("at", record.At);
+        writer.Text("by", record.By);
+        writer.Text("from", record.From);
+        writer.Text("role", record.Role);
+        writer.Text("wish", record.Wish);
+        writer.Text("app", record.App);
+        writer.WriteBoolean("refused", record.Refused);
+        writer.Text("outcome", record.Outcome);
     }
 
     public static void Release(Utf8JsonWriter writer, InstalledRelease release)
@@ -133,6 +171,7 @@ internal static class JsonMessages
         writer.WriteNumber("size_bytes", release.SizeBytes);
         writer.Time("proved", release.Proved);
         writer.WriteBoolean("quarantined", release.Quarantined);
+        writer.Text("goes_because", release.GoesBecause);
     }
 
     public static void LogLine(Utf8JsonWriter writer, LogLine line)
@@ -167,6 +206,11 @@ internal static class JsonMessages
         writer.Text("track", app.Track);
         writer.Text("latest", app.Latest);
         writer.Text("held_at", app.HeldAt);
+        writer.Text("passed_over", app.PassedOver);
+        writer.Object("hold", app.Hold, Wish);
+        writer.Object("pin", app.Pin, Wish);
+        writer.Text("max_version", app.MaxVersion);
+        writer.Text("tracking", app.Tracking);
         writer.Text("attention", app.Attention);
         writer.Object("running", app.Running, Deployment);
         writer.Object("last", app.Last, Deployment);
@@ -189,11 +233,31 @@ internal static class JsonMessages
         });
     }
 
+    private static void Wish(Utf8JsonWriter writer, PersonsWish wish)
+    {
+        writer.Text("version", wish.Version);
+        writer.Text("by", wish.By);
+        writer.Text("reason", wish.Reason);
+        writer.Time("since", wish.Since);
+    }
+
     private static void Check(Utf8JsonWriter writer, CheckResult check)
     {
         writer.Text("name", check.Name);
         writer.WriteBoolean("passed", check.Passed);
         writer.Text("detail", check.Detail);
+        writer.WriteNumber("failures", check.Failures);
+        writer.Time("failing_since", check.FailingSince);
+    }
+
+    private static void Unit(Utf8JsonWriter writer, UnitEvidence unit)
+    {
+        writer.Text("name", unit.Name);
+        writer.Text("active_state", unit.ActiveState);
+        writer.Text("sub_state", unit.SubState);
+        writer.Text("result", unit.Result);
+        writer.Text("exit", unit.Exit);
+        writer.WriteNumber("restarts", unit.Restarts);
     }
 
     private static void Step(Utf8JsonWriter writer, StepEvent step)

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Agent.Artifacts.Durable;
+using Agent.Daemon.Configuration;
 using Agent.Protos;
 using Grpc.Health.V1;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
@@ -12,25 +13,28 @@ internal static class AgentApi
     public static string Version { get; } =
         typeof(AgentApi).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
-    public static WebApplicationBuilder AddAgentApi(this WebApplicationBuilder builder, string socket)
+    /// <summary>Wants an <see cref="IDisk"/> and a TimeProvider among the services, and what <see cref="AgentService"/> asks.</summary>
+    public static WebApplicationBuilder AddAgentApi(this WebApplicationBuilder builder, AgentOptions options)
     {
-        uint? group = Accounts.GroupOf(Callers.GroupName);
+        RoleGroups groups = RoleGroups.Of(options);
         builder.Services.AddGrpc();
         builder.Services.AddSingleton<AgentService>();
         builder.Services.AddSingleton<HealthService>();
         builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, HealthReflection.Descriptor));
         builder.Services.AddSingleton<ReflectionV1AlphaService>();   // what grpcurl and others still ask
-        builder.Services.AddSingleton(services => new Callers(group, services.GetRequiredService<ILogger<Callers>>()));
+        builder.Services.AddSingleton(new Callers(groups, options));
+        builder.Services.AddSingleton(services => new AuditLog(
+            services.GetRequiredService<IDisk>(), Path.Combine(options.Data, "audit"), services.GetRequiredService<ILogger<AuditLog>>()));
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MinResponseDataRate = null;   // who follows logs in a paused terminal reads nothing for hours
-            kestrel.ListenOnAgentSocket(socket);
+            kestrel.ListenOnAgentSocket(options.Socket);
         });
         builder.Services.AddOptions<SocketTransportOptions>().Configure<ILogger<AgentService>>((transport, logger) =>
         {
-            if (group is null) logger.GroupMissing(Callers.GroupName);
-            transport.CreateBoundListenSocket = endpoint => AgentSocket.Bind(endpoint, socket, group, new Disk(), logger);
+            foreach ((string group, Role role) in groups.Missing) logger.GroupMissing(group, Roles.Word(role));
+            transport.CreateBoundListenSocket = endpoint => AgentSocket.Bind(endpoint, options.Socket, groups.All, new Disk(), logger);
         });
         return builder;
     }

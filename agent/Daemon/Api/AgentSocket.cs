@@ -10,7 +10,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Agent.Daemon.Api;
 
-/// <summary>The API's Unix socket: mode 660, root and the group agentd; every connection carries its <see cref="PeerCredentials"/>.</summary>
+/// <summary>The API's Unix socket: open to root and the groups with a role, to nobody else; every connection carries its <see cref="PeerCredentials"/>.</summary>
 internal static class AgentSocket
 {
     private const UnixFileMode Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
@@ -27,17 +27,19 @@ internal static class AgentSocket
         });
     });
 
-    /// <summary>Binds, and gives the file to the group before anybody can connect: the transport listens only after this.</summary>
+    /// <summary>Binds, and opens the file to the groups before anybody can connect: the transport listens only after this.</summary>
+    /// <param name="groups">The first one owns the file; the others are let in by an access list. None: only root is.</param>
     /// <exception cref="OperatorException">Another agent listens there, or the path holds something else.</exception>
-    public static Socket Bind(EndPoint endpoint, string path, uint? group, IDisk disk, ILogger logger)
+    public static Socket Bind(EndPoint endpoint, string path, IReadOnlyList<uint> groups, IDisk disk, ILogger logger)
     {
         if (endpoint is not UnixDomainSocketEndPoint unix || unix.ToString() != path) return SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
         RemoveStale(path, disk, logger);
         Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
         try
         {
-            if (group is { } gid) Accounts.GiveToGroup(path, gid);
+            if (groups.Count > 0) Accounts.GiveToGroup(path, groups[0]);
             File.SetUnixFileMode(path, Mode);
+            if (groups.Count > 1 && !AccessList.TrySet(path, [.. groups.Skip(1)])) logger.NoAccessLists(path, groups[0]);
             return socket;
         }
         catch

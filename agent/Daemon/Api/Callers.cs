@@ -1,35 +1,37 @@
 using Agent.Artifacts;
-using Microsoft.Extensions.Logging;
+using Agent.Daemon.Configuration;
 
 namespace Agent.Daemon.Api;
 
+/// <summary>Who calls.</summary>
+/// <param name="By">As journal, history and audit name it: <c>uid 0 (root)</c>.</param>
+/// <param name="Pid">0: not known.</param>
+internal sealed record Caller(string By, int Pid, Role Role);
+
 /// <summary>
-/// Who may change what runs: root, and members of the group that the socket belongs to. The socket's mode says the same;
-/// it is checked here again, as a mode can be changed by a slip of the hand.
+/// Gives callers their role, by the groups of the process at the other end of the socket. Who may connect at all, the socket's
+/// mode says; it is checked here again, as a mode can be changed by a slip of the hand.
 /// </summary>
-/// <param name="group">The group's id; null: only root.</param>
-internal sealed class Callers(uint? group, ILogger<Callers> logger)
+internal sealed class Callers(RoleGroups groups, AgentOptions options)
 {
-    /// <summary>The group that may use the API.</summary>
-    public const string GroupName = "agentd";
+    /// <param name="peer">Null: not known, so without a role.</param>
+    public Caller Of(PeerCredentials? peer) => new(peer?.ToString() ?? "somebody unknown", peer?.Pid ?? 0, groups.RoleOf(peer));
 
-    /// <param name="caller">Null: not known, so not allowed.</param>
-    /// <param name="wish">For the refusal and the log: <c>deploy</c>.</param>
-    /// <returns>Who it is, for the journal.</returns>
-    /// <exception cref="CallerRefusedException">Not allowed.</exception>
-    public string Demand(PeerCredentials? caller, string wish)
+    /// <param name="wish">As in <c>may not deploy</c>.</param>
+    /// <exception cref="CallerRefusedException">The caller's role is less than that.</exception>
+    public void Demand(Caller caller, Role role, string wish)
     {
-        if (caller is not null && MayChange(caller)) return caller.ToString();
-        string who = caller?.ToString() ?? "somebody unknown";
-        logger.CallerRefused(who, wish);
-        throw new CallerRefusedException($"{who} may not {wish}: only root and the group {GroupName} may");
+        if (caller.Role >= role) return;
+        string has = caller.Role == Role.None ? "it has no role here" : $"it is {Roles.Word(caller.Role)}";
+        IReadOnlyList<string> names = role switch { Role.Viewer => options.Viewers, Role.Deployer => options.Deployers, _ => options.Admins };
+        throw new CallerRefusedException(
+            $"{caller.By} may not {wish}: {has}, and that takes {Roles.Word(role)}",
+            names.Count > 0 ? $"use sudo, or join the group: sudo usermod -aG {names[0]} USER, and log in again" : "use sudo");
     }
-
-    private bool MayChange(PeerCredentials caller) => caller.Uid == 0 || (group is { } allowed && caller.IsMember(allowed));
 }
 
 /// <summary>PERMISSION_DENIED: who asks may not.</summary>
-internal sealed class CallerRefusedException(string what) : Exception(what)
+internal sealed class CallerRefusedException(string what, string remedy) : Exception(what)
 {
-    public OperatorException Told => new(ExitCode.Refused, Message, $"use sudo, or join the group: sudo usermod -aG {Callers.GroupName} $USER, and log in again", this);
+    public OperatorException Told => new(ExitCode.Refused, Message, remedy, this);
 }

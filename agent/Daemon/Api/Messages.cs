@@ -34,6 +34,7 @@ internal static class Messages
         SizeBytes = release.Size,
         Proved = Of(release.Proved),
         Quarantined = release.Quarantined,
+        GoesBecause = release.GoesBecause ?? "",
     };
 
     public static V1.QuarantinedRelease Of(Quarantine quarantine) => new()
@@ -75,18 +76,52 @@ internal static class Messages
         Warnings = { store.Warnings },
     };
 
-    public static V1.Evidence Of(Evidence evidence, Deployment deployment) => new()
+    public static V1.Evidence Of(Evidence evidence, Deployment deployment)
     {
-        Step = deployment.Step is { } step ? Word(step) : "",
-        Cause = deployment.Cause ?? "",
-        Checks = { evidence.Checks.Select(check => new V1.CheckResult { Name = check.Name, Passed = check.Passed, Detail = check.Detail }) },
-        Units = { evidence.Units.Select(Of) },
-        Log =
+        var message = new V1.Evidence
         {
-            evidence.Log.Select(line => new V1.LogLine { At = Of(line.At), Unit = line.Unit, Message = line.Message, Priority = line.Priority, Pid = line.Pid }),
-        },
-        DiskFreeBytes = evidence.DiskFree,
-        MemoryAvailableBytes = evidence.MemoryAvailable,
+            Step = deployment.Step is { } step ? Word(step) : evidence.Step,
+            Cause = deployment.Cause ?? "",
+            Checks = { evidence.Checks.Select(Of) },
+            Units = { evidence.Units.Select(Of) },
+            Log =
+            {
+                evidence.Log.Select(line => new V1.LogLine { At = Of(line.At), Unit = line.Unit, Message = line.Message, Priority = line.Priority, Pid = line.Pid }),
+            },
+            DiskFreeBytes = evidence.DiskFree,
+            MemoryAvailableBytes = evidence.MemoryAvailable,
+            Changed = { evidence.Changed },
+        };
+        foreach (HookEvidence hook in evidence.Hooks) message.Hooks.Add(new V1.HookEvidence { Name = hook.Name, Cause = hook.Cause, Output = { hook.Output } });
+        if (evidence.OldChecks is { } checks) message.OldChecks.Add(checks.Select(Of));
+        if (evidence.OldUnits is { } units) message.OldUnits.Add(units.Select(Of));
+        return message;
+    }
+
+    public static V1.PersonsWish? Of(Hold? hold) => hold is null ? null : new V1.PersonsWish { By = hold.By, Reason = hold.Reason, Since = Of(hold.Since) };
+
+    public static V1.PersonsWish? Of(Pin? pin) =>
+        pin is null ? null : new V1.PersonsWish { By = pin.By, Reason = pin.Reason, Since = Of(pin.Since), Version = pin.Version };
+
+    public static V1.DiffGenerationsResponse Of(GenerationDifference difference) => new()
+    {
+        A = difference.A,
+        B = difference.B,
+        Files = { difference.Files.Select(Of) },
+        Units = { difference.Units.Select(Of) },
+        Environment = { difference.Environment.Select(Of) },
+    };
+
+    public static V1.AuditRecord Of(AuditEntry entry) => new()
+    {
+        At = Of(entry.At),
+        By = entry.By,
+        From = entry.Pid > 0 ? $"pid {entry.Pid} on the agent's socket" : "the agent's socket",
+        Role = entry.Role,
+        Wish = entry.Wish,
+        App = entry.App,
+        Refused = entry.Refused,
+        Outcome = entry.Outcome,
     };
 
     public static V1.Outcome Of(Outcome? outcome) => outcome switch
@@ -118,6 +153,21 @@ internal static class Messages
         Trigger.Deploy => "deploy",
         Trigger.Rollback => "rollback",
         _ => "track",
+    };
+
+    private static V1.CheckResult Of(CheckEvidence check) => new() { Name = check.Name, Passed = check.Passed, Detail = check.Detail };
+
+    private static V1.Difference Of(Difference difference) => new()
+    {
+        Kind = difference.Kind switch
+        {
+            DifferenceKind.Added => V1.Difference.Types.Kind.Added,
+            DifferenceKind.Removed => V1.Difference.Types.Kind.Removed,
+            _ => V1.Difference.Types.Kind.Changed,
+        },
+        Name = difference.Name,
+        Before = difference.Before ?? "",
+        After = difference.After ?? "",
     };
 
     private static V1.UnitEvidence Of(UnitEvidence unit) => new()

@@ -40,6 +40,7 @@ internal sealed class TrackingService(
     private readonly SemaphoreSlim onePoll = new(1, 1);
     private readonly ConcurrentDictionary<AppName, Seen> seen = new();
     private readonly ConcurrentDictionary<AppName, Attempt> attempts = new();
+    private readonly ConcurrentDictionary<AppName, string> reasons = new();
     private long lastSuccessTicks;   // UTC; 0: never
     private int failures;
 
@@ -64,6 +65,9 @@ internal sealed class TrackingService(
 
     /// <summary>What the app's track pointed at when it was last seen; null: never, or nothing.</summary>
     public ReleaseVersion? Latest(AppName app) => seen.GetValueOrDefault(app)?.Latest;
+
+    /// <summary>Why the last look led to no deployment: <c>v1.2.0 is current</c>; null: it led to one, or there was none yet.</summary>
+    public string? Reason(AppName app) => reasons.GetValueOrDefault(app);
 
     public override void Dispose()
     {
@@ -149,9 +153,11 @@ internal sealed class TrackingService(
         switch (Decision.Decide(now, latest, wanted, maxVersion, byHand ? TimeSpan.Zero : PauseLeft(app, now, latest)))
         {
             case Decision.Deploy deploy:
+                reasons.TryRemove(app, out _);
                 return (await StartAsync(deploy.Release, cancellationToken).ConfigureAwait(false), true);
             case Decision.Nothing nothing:
                 logger.NothingToDo(app, nothing.Reason);
+                reasons[app] = nothing.Reason;
                 return (new PollResult(app, latest?.Version, null, nothing.Reason, null), true);
             default:
                 throw new System.Diagnostics.UnreachableException();

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
 using Agent.Artifacts;
+using Agent.Artifacts.Durable;
 using Agent.Daemon.Api;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
@@ -29,7 +30,7 @@ public sealed class AgentApiTests : IDisposable
     public void Dispose() => Directory.Delete(directory, recursive: true);
 
     [Fact]
-    public async Task Answers_on_a_socket_that_only_root_and_the_group_may_open()
+    public async Task Answers_on_a_socket_that_only_root_and_the_groups_may_open()
     {
         await using Api api = await Api.StartAsync(SocketPath);
         Assert.Equal(AgentApi.Version, (await api.Client.GetVersionAsync(new GetVersionRequest(), cancellationToken: TestContext.Current.CancellationToken)).Version);
@@ -139,14 +140,15 @@ public sealed class AgentApiTests : IDisposable
             var logged = new ConcurrentQueue<string>();
             WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
             builder.Logging.ClearProviders().AddProvider(new QueueLogger(logged));
-            builder.AddAgentApi(path);
             var configuration = new OneAppConfiguration();
+            builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System);
+            builder.AddAgentApi(configuration.Agent with { Socket = path, Data = Path.GetDirectoryName(path)! });
             builder.Services.AddSingleton(services => new AgentService(
                 null!,   // no call of these tests comes as far as the engine
                 configuration, new OneStateSupervisor(null), null!,
                 new TrackingService(configuration, new NoSource(), (_, _) => throw new NotSupportedException(), NothingDeployed, () => new StoreFreshness(false, []),
                     TimeProvider.System, new Random(1), services.GetRequiredService<ILogger<TrackingService>>()),
-                services.GetRequiredService<Callers>(), services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<AgentService>>()));
+                services.GetRequiredService<Callers>(), services.GetRequiredService<AuditLog>(), TimeProvider.System, services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<AgentService>>()));
             WebApplication app = builder.Build().MapAgentApi();
             try
             {

@@ -1,39 +1,63 @@
 using System.Net.Sockets;
+using Agent.Artifacts;
 using Agent.Daemon.Api;
-using Microsoft.Extensions.Logging.Abstractions;
+using Agent.Daemon.Configuration;
 
 namespace Agent.Tests.Api;
 
 public class CallersTests
 {
-    private const uint Group = 990;
-    private readonly Callers callers = new(Group, NullLogger<Callers>.Instance);
+    private const uint Viewers = 989, Deployers = 990, Admins = 991;
 
-    [Fact]
-    public void Root_may() => Assert.Equal("uid 0 (root)", callers.Demand(new PeerCredentials(1, 0, 0, []), "deploy"));
+    private static readonly AgentOptions Options = AgentFile.Defaults;
+    private readonly Callers callers = new(new RoleGroups([Viewers], [Deployers], [Admins], []), Options);
 
     [Theory]
-    [InlineData(Group, new uint[0])]
-    [InlineData(1000u, new uint[] { 4, Group })]
-    public void The_group_may(uint gid, uint[] groups) => callers.Demand(new PeerCredentials(1, 54321, gid, groups), "deploy");
+    [InlineData(0u, 0u, new uint[0], nameof(Role.Admin))]
+    [InlineData(54321u, Admins, new uint[0], nameof(Role.Admin))]
+    [InlineData(54321u, 1000u, new uint[] { 4, Deployers }, nameof(Role.Deployer))]
+    [InlineData(54321u, 1000u, new uint[] { Viewers, Deployers }, nameof(Role.Deployer))]
+    [InlineData(54321u, 1000u, new uint[] { Viewers }, nameof(Role.Viewer))]
+    [InlineData(54321u, 1000u, new uint[] { 4 }, nameof(Role.None))]
+    public void The_groups_of_a_caller_give_the_role(uint uid, uint gid, uint[] groups, string role) =>
+        Assert.Equal(role, callers.Of(new PeerCredentials(7, uid, gid, groups)).Role.ToString());
 
     [Fact]
-    public void Others_may_not_and_are_told_how_they_could()
+    public void Nobody_known_has_no_role() => Assert.Equal(("somebody unknown", Role.None), (callers.Of(null).By, callers.Of(null).Role));
+
+    [Fact]
+    public void Without_the_groups_only_root_has_a_role()
     {
-        var refused = Assert.Throws<CallerRefusedException>(() => callers.Demand(new PeerCredentials(1, 54321, 1000, [4]), "deploy"));
-        Assert.Equal("uid 54321 may not deploy: only root and the group agentd may", refused.Message);
-        Assert.Contains("usermod", refused.Told.Remedy, StringComparison.Ordinal);
+        var none = new RoleGroups([], [], [], []);
+        Assert.Equal(Role.None, none.RoleOf(new PeerCredentials(1, 54321, Deployers, [Deployers])));
+        Assert.Equal(Role.Admin, none.RoleOf(new PeerCredentials(1, 0, 0, [])));
     }
 
     [Fact]
-    public void Nobody_known_may_not() => Assert.Throws<CallerRefusedException>(() => callers.Demand(null, "deploy"));
+    public void A_role_includes_those_below_it()
+    {
+        Caller deployer = callers.Of(new PeerCredentials(7, 54321, Deployers, []));
+        callers.Demand(deployer, Role.Viewer, "see the status");
+        callers.Demand(deployer, Role.Deployer, "deploy");
+        Assert.Throws<CallerRefusedException>(() => callers.Demand(deployer, Role.Admin, "see the audit records"));
+    }
 
     [Fact]
-    public void Without_the_group_only_root_may()
+    public void Who_may_not_is_told_how_they_could()
     {
-        var strict = new Callers(null, NullLogger<Callers>.Instance);
-        Assert.Throws<CallerRefusedException>(() => strict.Demand(new PeerCredentials(1, 54321, Group, [Group]), "deploy"));
-        strict.Demand(new PeerCredentials(1, 0, 0, []), "deploy");
+        var refused = Assert.Throws<CallerRefusedException>(() => callers.Demand(callers.Of(new PeerCredentials(7, 54321, Viewers, [])), Role.Deployer, "deploy"));
+        Assert.Equal("uid 54321 may not deploy: it is viewer, and that takes deployer", refused.Message);
+        Assert.Equal((ExitCode.Refused, "use sudo, or join the group: sudo usermod -aG agentd USER, and log in again"), (refused.Told.Code, refused.Told.Remedy));
+        refused = Assert.Throws<CallerRefusedException>(() => callers.Demand(callers.Of(new PeerCredentials(7, 54321, 1000, [])), Role.Viewer, "see the status"));
+        Assert.Equal("uid 54321 may not see the status: it has no role here, and that takes viewer", refused.Message);
+    }
+
+    [Fact]
+    public void Groups_that_the_host_does_not_have_are_named_and_left_out()
+    {
+        RoleGroups groups = RoleGroups.Of(Options with { Viewers = ["no-such-group-here"], Deployers = ["root"], Admins = [] });
+        Assert.Equal([0u], groups.All);
+        Assert.Equal([("no-such-group-here", Role.Viewer)], groups.Missing);
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using Agent.Artifacts.Durable;
 using Agent.Cli;
 using Agent.Daemon.Api;
 using Agent.Daemon.State;
@@ -24,12 +25,13 @@ public sealed class EngineApiTests : IAsyncLifetime
         if (!Environment.IsPrivilegedProcess) Assert.Skip("only root may deploy: run the tests as root");
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.AddAgentApi(SocketPath);
+        builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System);
+        builder.AddAgentApi(world.Configuration.Agent with { Socket = SocketPath, Data = directory });
         builder.Services.AddSingleton(services => new AgentService(
             world.Engine, world.Configuration, world.System, new PassingProbe(),
             new TrackingService(world.Configuration, world.Source, world.Engine.StartAsync, world.Engine.State, () => new StoreFreshness(false, []),
                 TimeProvider.System, new Random(1), services.GetRequiredService<ILogger<TrackingService>>()),
-            services.GetRequiredService<Callers>(), services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<AgentService>>()));
+            services.GetRequiredService<Callers>(), services.GetRequiredService<AuditLog>(), TimeProvider.System, services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<AgentService>>()));
         app = builder.Build().MapAgentApi();
         await app.StartAsync(TestContext.Current.CancellationToken);
     }

@@ -12,7 +12,7 @@ namespace Agent.Tests.Cli;
 /// An agent with a fixed story. The app <c>shop</c> runs v2.3.1 well; <c>blog</c> is unhealthy and needs its operator; <c>vault</c> is not for the caller;
 /// any other is unknown. What becomes of a deployment depends on the version: see <see cref="Deploy"/>.
 /// </summary>
-internal sealed class FakeAgent : AgentService.AgentServiceBase
+internal sealed partial class FakeAgent : AgentService.AgentServiceBase
 {
     private static readonly DateTimeOffset Noon = new(2026, 11, 20, 12, 0, 0, TimeSpan.Zero);
     private const string OldDigest = "1f0c1e3a5b7d9f1b3d5f7a9c1e3a5b7d9f1b3d5f7a9c1e3a5b7d9f1b3d5f7a9c";
@@ -38,6 +38,9 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
             Track = "channel stable",
             Latest = "v2.4.0",
             HeldAt = "v2.3.5",
+            Hold = new PersonsWish { By = "uid 1000 (ann)", Reason = "maintenance", Since = At(-60) },
+            MaxVersion = "v3.0.0",
+            Tracking = "v2.4.0 is quarantined here: GET /up gave 503 for 20s",
             Last = Ended("d2", "v2.4.0", Outcome.RolledBack),
             Units = { new UnitStatus { Name = "shop.service", ActiveState = "active", SubState = "running", Since = At(-3600), MainPid = 812, Restarts = 2 } },
             Quarantined = { new QuarantinedRelease { Version = "v2.4.0", Digest = NewDigest, Cause = "GET /up gave 503 for 20s", Since = At(20), Deployment = "d2" } },
@@ -47,6 +50,8 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
             App = "blog",
             Attention = "deployment d3 of v0.2.0 failed and could not be undone: blog.service ended with exit status 1 (agentctl why d3)",
             Running = Begun("d4", "v0.2.1"),
+            PassedOver = "v0.3.0",
+            Pin = new PersonsWish { By = "uid 0 (root)", Since = At(-60), Version = "v0.2.1" },
         };
         blog.Running.App = "blog";
         blog.Running.Step = "gate";
@@ -66,7 +71,7 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
         shop.Checks.Add(new CheckResult { Name = "http /up", Passed = true, Detail = "200 in 12 ms" });
         var blog = new AppHealth { App = "blog", Version = "v0.1.0" };
         blog.Checks.Add(new CheckResult { Name = "unit blog.service", Detail = "failed (failed), result exit-code" });
-        blog.Checks.Add(new CheckResult { Name = "tcp 127.0.0.1:4000", Detail = "connection refused\e[2J" });
+        blog.Checks.Add(new CheckResult { Name = "tcp 127.0.0.1:4000", Detail = "connection refused\e[2J", Failures = 3, FailingSince = At(-30) });
         var store = new StoreHealth { Description = "/srv/store", LastSuccess = At(0) };
         if (request.App == "blog")
             store = new StoreHealth { Description = "https://store.example", Error = "timestamp.json has expired", Stale = true, Warnings = { "root expires in 12 days" } };
@@ -80,6 +85,7 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
     public override async Task Deploy(DeployRequest request, IServerStreamWriter<DeploymentEvent> responseStream, ServerCallContext context)
     {
         Known(request.App);
+        Expected(request.Expect);
         string version = request.Version.Length > 0 ? request.Version : "v2.3.2";
         Task SendAsync(params DeploymentEvent[] events) => SendAllAsync(responseStream, events);
         switch (version)
@@ -98,6 +104,10 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
                 break;
             case "v2.5.1":
                 await SendAsync([Started("d6", version), .. Steps("d6", "fetch"), Step("d6", "stage", Phase.Failed, "no space left"), Finished("d6", version, Outcome.Refused)]);
+                break;
+            case "v2.5.2" when request.Wait:
+                await SendAsync(new DeploymentEvent { At = At(0), Progress = new ProgressEvent { Message = "waiting for d4" } });
+                await SendAsync([Started("d1", version), .. Steps("d1", "fetch", "stage", "prepare", "flip", "restart", "gate", "sweep"), Finished("d1", version, Outcome.Live)]);
                 break;
             case "v2.5.2":
                 throw Error(StatusCode.FailedPrecondition, "deployment d4 of shop v2.5.1 is under way, at gate", "agentctl watch d4", 5);
@@ -126,7 +136,7 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
     }
 
     public override Task Rollback(RollbackRequest request, IServerStreamWriter<DeploymentEvent> responseStream, ServerCallContext context) =>
-        request.Version == "v1.0.0"
+        Expected(request.Expect) && request.Version == "v1.0.0"
             ? throw Error(StatusCode.InvalidArgument, "shop v1.0.0 is not on this host any more", "agentctl releases --app shop", 2)
             : SendAllAsync(responseStream, [Started("d1", "v2.3.0"), .. Steps("d1", "prepare", "flip", "restart", "gate", "sweep"), Finished("d1", "v2.3.0", Outcome.Live)]);
 
@@ -150,6 +160,7 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
         {
             Deployment = Ended("d2", "v2.4.0", Outcome.RolledBack),
             Quarantined = true,
+            Verdict = "v2.4.0 failed at its gate: GET /up gave 503 for 20s; it looks like the release's fault, as v2.3.1 is healthy again",
             Steps =
             {
                 new StepEvent { Step = "fetch", Phase = Phase.Done, Took = Duration.FromTimeSpan(TimeSpan.FromSeconds(1.25)), Detail = "3.2 MB of 58.1 MB" },
@@ -165,6 +176,10 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
                 Log = { new LogLine { At = At(5), Unit = "shop.service", Pid = 901, Priority = 3, Message = "no database: connection refused" } },
                 DiskFreeBytes = 12_300_000_000,
                 MemoryAvailableBytes = 1_230_000_000,
+                Hooks = { new HookEvidence { Name = "before-flip", Output = { "warming up" } }, new HookEvidence { Name = "after-flip", Cause = "exit status 3", Output = { "no cache\e[2J" } } },
+                Changed = { "changed bin/shop", "added environment CACHE" },
+                OldChecks = { new CheckResult { Name = "http /up", Passed = true, Detail = "200 in 9 ms" } },
+                OldUnits = { new UnitEvidence { Name = "shop.service", ActiveState = "active", SubState = "running", Result = "success" } },
             },
         });
     }
@@ -176,7 +191,7 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
         {
             Releases =
             {
-                new InstalledRelease { Version = "v2.4.0", Digest = NewDigest, SizeBytes = 58_100_000, Quarantined = true },
+                new InstalledRelease { Version = "v2.4.0", Digest = NewDigest, SizeBytes = 58_100_000, Quarantined = true, GoesBecause = "it failed here" },
                 new InstalledRelease { Version = "v2.3.1", Digest = OldDigest, SizeBytes = 57_900_000, Current = true, KeptBecause = "runs", Proved = At(-3600) },
             },
         });
@@ -199,10 +214,14 @@ internal sealed class FakeAgent : AgentService.AgentServiceBase
         return Task.FromResult(new PollResponse { Results = { request.App == "blog" ? [sick] : new[] { blog, shop } } });
     }
 
+    private static bool Expected(string version) => version is "" or "v2.3.1"
+        ? true
+        : throw Error(StatusCode.FailedPrecondition, $"shop runs v2.3.1, not {version} as expected", "look again: agentctl status --app shop", 5);
+
     private static string Known(string app) => app switch
     {
         "" or "shop" or "blog" => app,
-        "vault" => throw Error(StatusCode.PermissionDenied, "uid 1000 (ann) may not deploy: only root and the group agentd may", "use sudo", 5),
+        "vault" => throw Error(StatusCode.PermissionDenied, "uid 1000 (ann) may not deploy: it is viewer, and that takes deployer", "use sudo", 5),
         "broken" => throw new RpcException(new Status(StatusCode.Unimplemented, "no such method")),
         _ => throw Error(StatusCode.InvalidArgument, $"there is no app '{app}' on this host", "name one of blog, shop: --app shop", 2),
     };
