@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Agent.Artifacts;
+using Agent.Artifacts.Durable;
 using Agent.Daemon.Releases;
 using Agent.Daemon.State;
 using Agent.TestHosts;
@@ -160,6 +161,9 @@ internal sealed class AgentHost : IAsyncDisposable
 
     /// <summary>An app as the journal on the disk tells it; to be asked while no deployment runs.</summary>
     public AppState State(string app) => Records.Aggregate(AgentState.Empty, (state, record) => state.Apply(record)).App(new AppName(app));
+
+    /// <summary>What was seen when a deployment failed; null: nothing is kept.</summary>
+    public Evidence? Evidence(Deployment deployment) => new EvidenceFiles(new Disk(), $"{Host.Root}/var/lib/agentd").Read(deployment.App, deployment.Id);
 
     public ValueTask DisposeAsync() => Host.DisposeAsync();
 

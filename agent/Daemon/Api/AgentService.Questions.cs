@@ -58,7 +58,7 @@ internal sealed partial class AgentService
             AppName app = One(request.App);
             AppDefinition running = engine.Running(app)
                 ?? throw new OperatorException(ExitCode.Refused, $"nothing of {app} was deployed yet, so it has no log", $"agentctl history --app {app}");
-            UnitName[] units = [.. running.Units.Select(unit => unit.Name)];
+            UnitName[] units = [.. running.Units.Select(unit => unit.Name.IsService ? unit.Name : unit.Name.Service).Distinct()];
             int lines = Math.Min(request.Lines > 0 ? request.Lines : DefaultLines, MostLines);
             if (request.Follow)
             {
@@ -157,7 +157,8 @@ internal sealed partial class AgentService
     {
         var health = new V1.AppHealth { App = app.Value, Version = engine.State(app).Current?.Version ?? "" };
         if (engine.Running(app) is not { } running) return health;   // nothing runs: nobody is served, so it is not healthy
-        foreach (CheckAnswer answer in await new HealthRound(supervisor, probe).RunAsync(running, cancellationToken)) health.Checks.Add(Messages.Of(answer));
+        IReadOnlyList<CheckAnswer> now = await new HealthRound(supervisor, probe).RunAsync(running, cancellationToken);
+        health.Checks.Add(HealthRound.Join(now, watch.Of(app)).Select(Messages.Of));
         health.Healthy = health.Checks.All(check => check.Passed);
         return health;
     }

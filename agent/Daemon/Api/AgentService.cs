@@ -1,6 +1,7 @@
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
+using Agent.Daemon.Health;
 using Agent.Daemon.Tracking;
 using Grpc.Core;
 using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
@@ -13,7 +14,7 @@ namespace Agent.Daemon.Api;
 /// <see cref="Roles"/> asks for. What changes something is in the part Changes, what only asks in the part Questions.
 /// </summary>
 internal sealed partial class AgentService(
-    DeploymentEngine engine, IConfiguration configuration, ISupervisor supervisor, IHealthProbe probe, TrackingService tracking, Callers callers,
+    DeploymentEngine engine, IConfiguration configuration, ISupervisor supervisor, IHealthProbe probe, HealthWatch watch, TrackingService tracking, Callers callers,
     AuditLog audit, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<AgentService> logger) : V1.AgentService.AgentServiceBase
 {
     /// <summary>A change, as log and audit name it.</summary>

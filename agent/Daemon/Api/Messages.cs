@@ -1,4 +1,5 @@
 using Agent.Daemon.Deployments;
+using Agent.Daemon.Health;
 using Agent.Daemon.State;
 using Agent.Daemon.Tracking;
 using Google.Protobuf.WellKnownTypes;
@@ -63,6 +64,15 @@ internal static class Messages
         Message = line.Message,
         Priority = line.Priority,
         Pid = line.Pid,
+    };
+
+    public static V1.CheckResult Of(WatchedCheck check) => new()
+    {
+        Name = check.Last.Check,
+        Passed = check.Last.Passed,
+        Detail = check.Last.Detail,
+        Failures = check.Failures,
+        FailingSince = Of(check.FailingSince),
     };
 
     public static V1.CheckResult Of(CheckAnswer answer) => new() { Name = answer.Check, Passed = answer.Passed, Detail = answer.Detail };

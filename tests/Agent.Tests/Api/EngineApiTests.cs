@@ -27,8 +27,10 @@ public sealed class EngineApiTests : IAsyncLifetime
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System);
         builder.AddAgentApi(world.Configuration.Agent with { Socket = SocketPath, Data = directory });
+        builder.Services.AddSingleton(services => new HealthWatch(
+            () => [World.Shop], world.Engine.State, world.Engine.Running, new Round(world.System, new PassingProbe()), TimeProvider.System, services.GetRequiredService<ILogger<HealthWatch>>()));
         builder.Services.AddSingleton(services => new AgentService(
-            world.Engine, world.Configuration, world.System, new PassingProbe(),
+            world.Engine, world.Configuration, world.System, new PassingProbe(), services.GetRequiredService<HealthWatch>(),
             new TrackingService(world.Configuration, world.Source, world.Engine.StartAsync, world.Engine.State, () => new StoreFreshness(false, []),
                 TimeProvider.System, new Random(1), services.GetRequiredService<ILogger<TrackingService>>()),
             services.GetRequiredService<Callers>(), services.GetRequiredService<AuditLog>(), TimeProvider.System, services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<AgentService>>()));

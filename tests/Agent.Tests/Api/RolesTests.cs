@@ -99,7 +99,7 @@ public sealed class RolesTests : IDisposable
     private async Task CallAsync(string name, uint group, object request)
     {
         var service = new AgentService(
-            null!, new OneApp(), null!, null!, null!, new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults), Audit(), TimeProvider.System,
+            null!, new OneApp(), null!, null!, null!, null!, new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults), Audit(), TimeProvider.System,
             new Lifetime(), NullLogger<AgentService>.Instance);
         MethodInfo method = typeof(AgentService).GetMethod(name)!;
         var context = new Context($"/agent.v1.AgentService/{name}", new PeerCredentials(4711, 54321, group, []));
