@@ -86,12 +86,12 @@ internal sealed partial class AgentService(
         }
         catch (OperationCanceledException)
         {
-            Audit(caller, app, wish.Text, refused: true, "the caller went away, or agentd was stopped, before it began");
+            Audit(caller, app, wish.Text, refused: false, "broken off: the caller went away, or agentd was stopped");
             throw;
         }
         catch
         {
-            Audit(caller, app, wish.Text, refused: true, "agentd failed at it: see its log");
+            Audit(caller, app, wish.Text, refused: false, "agentd failed at it: see its log");
             throw;
         }
     }

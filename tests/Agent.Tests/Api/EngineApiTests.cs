@@ -110,6 +110,28 @@ public sealed class EngineApiTests : IAsyncLifetime
         Assert.Equal(("uid 0 (root)", Trigger.Rollback), (world.Engine.State(World.Shop).Deployments[^1].By, world.Engine.State(World.Shop).Deployments[^1].Trigger));
     }
 
+    [Fact]
+    public async Task What_people_tell_tracking_shows_in_status_and_in_the_audit()
+    {
+        await RunAsync("deploy", "v1.0.0");
+        Assert.Equal((0, "shop is held: tracking leaves it alone until it is resumed\n"), await RunAsync("hold", "--reason", "night"));
+        Assert.Equal((0, "shop is pinned to v1.0.0: tracking wants no other version\n"), await RunAsync("pin"));
+        (_, string status) = await RunAsync("status");
+        Assert.Matches("hold         by uid 0 \\(root\\) since .*: night ", status);
+        Assert.Matches("pin          v1.0.0, by uid 0 \\(root\\) since ", status);
+        await RunAsync("resume");
+        await RunAsync("unpin");
+        (_, status) = await RunAsync("status");
+        Assert.DoesNotContain("by uid 0 (root) since", status, StringComparison.Ordinal);
+        Assert.Equal(5, (await RunAsync("unquarantine", "v1.0.0", "--reason", "mistake")).Exit);
+        Assert.Equal(5, (await RunAsync("cancel")).Exit);
+        string[] audit = (await RunAsync("audit")).Text.TrimEnd('\n').Split('\n');
+        Assert.Equal(
+            ["cancel", "unquarantine v1.0.0 because: mistake", "unpin", "resume", "pin", "hold because: night", "deploy v1.0.0"],
+            audit.Skip(1).Select(line => line.Split("  ", StringSplitOptions.RemoveEmptyEntries)[4]));
+        Assert.EndsWith("deploy v1.0.0                         accepted  shop-1", audit[^1], StringComparison.Ordinal);
+    }
+
     private async Task<(int Exit, string Text)> RunAsync(params string[] words)
     {
         using var text = new StringWriter { NewLine = "\n" };
