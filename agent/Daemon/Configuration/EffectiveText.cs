@@ -134,12 +134,12 @@ internal sealed partial class EffectiveText
 
     private void Hooks(Joined app, string ours)
     {
-        int releases = app.Releases?.Hooks.Count ?? 0;
         if (app.Hooks.Count > 0) Key(0, "hooks");
-        foreach (var point in app.Hooks.Index().GroupBy(hook => (hook.Item.Step, hook.Item.Before)))
+        foreach (IGrouping<(Step Step, bool Before), HookOptions> point in app.Hooks.GroupBy(hook => (hook.Step, hook.Before)))
         {
+            int releases = app.Releases?.Hooks.Count(hook => (hook.Step, hook.Before) == point.Key) ?? 0;      // these come first
             Key(1, $"{(point.Key.Before ? "before" : "after")}-{ConfigurationKeys.Steps[(int)point.Key.Step]}");
-            foreach ((int index, HookOptions hook) in point)
+            foreach ((int index, HookOptions hook) in point.Index())
             {
                 Line(2, $"- command: {Quote(hook.Line)}", index < releases ? AppFile.OfRelease : ours);
                 if (hook.User is not null) Pair(3, "user", hook.User, null);

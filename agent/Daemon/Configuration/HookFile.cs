@@ -36,11 +36,11 @@ internal static class HookFile
         return hooks;
     }
 
-    /// <summary>The release's hooks, then the operator's; each with a name of its own: <c>before-flip</c>, <c>before-flip-2</c>.</summary>
+    /// <summary>All hooks in the order in which they run, at one point the release's before the operator's; each with a name of its own: <c>before-flip</c>, <c>before-flip-2</c>.</summary>
     public static IReadOnlyList<HookOptions> Join(IEnumerable<HookOptions> releases, IEnumerable<HookOptions> operators)
     {
         var counts = new Dictionary<string, int>(StringComparer.Ordinal);
-        return [.. releases.Concat(operators).Select(hook =>
+        return [.. releases.Concat(operators).OrderBy(hook => hook.Step).ThenBy(hook => !hook.Before).Select(hook =>
         {
             int count = counts[hook.Name] = counts.GetValueOrDefault(hook.Name) + 1;
             return count == 1 ? hook : hook with { Name = $"{hook.Name}-{count}" };

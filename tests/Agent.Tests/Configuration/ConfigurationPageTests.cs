@@ -57,7 +57,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
             if (inside) example.Add(line);
             inside |= line == "```yaml";
         }
-        Assert.Equal(14, read);
+        Assert.Equal(13, read);
     }
 
     [Theory]

@@ -41,12 +41,12 @@ public class HookFileTests
     }
 
     [Fact]
-    public void The_releases_run_first_and_each_has_a_name_of_its_own()
+    public void They_stand_in_the_order_in_which_they_run_each_with_a_name_of_its_own()
     {
-        IReadOnlyList<HookOptions> releases = Read("hooks: {before-flip: [bin/a, bin/b]}", operators: false);
+        IReadOnlyList<HookOptions> releases = Read("hooks: {after-sweep: bin/z, before-flip: [bin/a, bin/b]}", operators: false);
         IReadOnlyList<HookOptions> operators = Read("hooks: {before-flip: /bin/c, after-flip: /bin/d}", operators: true);
         Assert.Equal(
-            [("before-flip", "bin/a"), ("before-flip-2", "bin/b"), ("before-flip-3", "/bin/c"), ("after-flip", "/bin/d")],
+            [("before-flip", "bin/a"), ("before-flip-2", "bin/b"), ("before-flip-3", "/bin/c"), ("after-flip", "/bin/d"), ("after-sweep", "bin/z")],
             HookFile.Join(releases, operators).Select(hook => (hook.Name, hook.Line)));
     }
 
