@@ -58,7 +58,7 @@ internal sealed partial class AgentService
             AppName app = One(request.App);
             AppDefinition running = engine.Running(app)
                 ?? throw new OperatorException(ExitCode.Refused, $"nothing of {app} was deployed yet, so it has no log", $"agentctl history --app {app}");
-            UnitName[] units = [.. running.Units.Select(unit => unit.Name.IsService ? unit.Name : unit.Name.Service).Distinct()];
+            UnitName[] units = [.. running.Units.Select(unit => unit.Name.IsService ? unit.Name : unit.Name.ToService()).Distinct()];
             int lines = Math.Min(request.Lines > 0 ? request.Lines : DefaultLines, MostLines);
             if (request.Follow)
             {

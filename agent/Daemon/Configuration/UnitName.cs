@@ -15,7 +15,7 @@ internal sealed partial record UnitName
     public bool IsService => Value.EndsWith(".service", StringComparison.Ordinal);
 
     /// <summary>The service of the same name: what a timer, socket or path starts.</summary>
-    public UnitName Service => new($"{Path.GetFileNameWithoutExtension(Value)}.service");
+    public UnitName ToService() => new($"{Path.GetFileNameWithoutExtension(Value)}.service");
 
     /// <summary>Whether this is a timer, socket or path that starts the service <paramref name="service"/> by its name.</summary>
     public bool Triggers(UnitName service) =>

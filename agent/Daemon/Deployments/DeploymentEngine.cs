@@ -285,7 +285,7 @@ internal sealed class DeploymentEngine(
         if (state.Quarantined.TryGetValue(to.Digest, out Quarantine? quarantine))
             throw new OperatorException(
                 ExitCode.Refused, $"{options.Name} {to.Version} is quarantined on this host since {quarantine.Deployment}: {quarantine.Cause}",
-                $"publish a mended version, or deploy this one all the same with 'agentctl deploy {to.Version} --app {options.Name} --force'");
+                $"publish a mended version; or, where it was not the release's fault, allow it again with 'agentctl unquarantine {to.Version} --app {options.Name} --reason WHY'");
         if (options.MaxVersion is { } most && ReleaseVersion.TryParse(to.Version, out ReleaseVersion? version) && version > most)
             throw new OperatorException(
                 ExitCode.Refused, $"{options.Name} {to.Version} is above {most}, the max_version of apps.d/{options.Name}.yaml",

@@ -188,7 +188,7 @@ internal sealed class DeploymentSteps(
         foreach (UnitName unit in before.Except(after).Reverse())
         {
             await supervisor.StopAsync(unit, cancellationToken);
-            if (!unit.IsService) await supervisor.StopAsync(unit.Service, cancellationToken);   // what the timer or socket had started
+            if (!unit.IsService) await supervisor.StopAsync(unit.ToService(), cancellationToken);   // what the timer or socket had started
         }
         foreach (UnitName unit in after) await supervisor.RestartAsync(unit, cancellationToken);
         UnitName[] added = [.. after.Except(before)];

@@ -1,6 +1,7 @@
 using Agent.Artifacts.Durable;
 using Agent.Cli;
 using Agent.Daemon.Api;
+using Agent.Daemon.Health;
 using Agent.Daemon.State;
 using Agent.Daemon.Tracking;
 using Agent.Tests.Fakes;
