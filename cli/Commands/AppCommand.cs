@@ -12,11 +12,11 @@ namespace Agent.Cli.Commands;
 /// <summary><c>app init</c>: the first file of an app on a host.</summary>
 internal static partial class AppCommand
 {
-    private const string Sample = "app.yaml";
+    private const string Sample = "app-init.yaml";
 
     public static Verb Create(Verbs verbs) => new("app", "Apps of this host.", "agentctl app init shop --channel stable") { CreateInit(verbs) };
 
-    /// <summary>The annotated sample with everything commented out but what is asked for.</summary>
+    /// <summary>The sample with everything commented out but what is asked for.</summary>
     /// <param name="channel">Null: the app follows nothing.</param>
     /// <param name="command">Null: the release says what to run.</param>
     public static string Text(AppName name, string? channel, string? command)
@@ -68,7 +68,7 @@ internal static partial class AppCommand
         else
         {
             call.Terminal.Line($"wrote {file}");
-            call.Terminal.Line("next: edit it; then agentctl config check, and sudo systemctl restart agentd (applications keep running)");
+            call.Terminal.Line("next: edit it; then agentctl config check, and sudo systemctl reload agentd");
         }
         return 0;
     }
@@ -80,7 +80,7 @@ internal static partial class AppCommand
         ? value
         : $"\"{JsonEncodedText.Encode(value)}\"";
 
-    [GeneratedRegex(@"\bshop\b")]
+    [GeneratedRegex(@"\bAPP\b")]
     private static partial Regex SampleName();
 
     private static string ReadSample()

@@ -49,8 +49,16 @@ internal static class WhyCommand
         if (why.Evidence is { } evidence) Write(terminal, evidence);
         if (why.Quarantined) terminal.Line($"{deployment.ToVersion} is quarantined here: it is not deployed again by itself");
         if (deployment.Outcome is Outcome.Live or Outcome.Unspecified) return;
-        terminal.Line(new Piece("fix:   ", Tone.Strong), deployment.Remedy.Length > 0 ? deployment.Remedy : $"publish a new version, or try this one again: agentctl deploy {deployment.ToVersion} --force --app {deployment.App}");
+        terminal.Line(new Piece("fix:   ", Tone.Strong), Fix(deployment, why.Quarantined));
     }
+
+    private static string Fix(Deployment deployment, bool quarantined) => (deployment, quarantined) switch
+    {
+        ({ Remedy.Length: > 0 }, _) => deployment.Remedy,
+        ({ Outcome: Outcome.NeedsOperator }, _) => $"mend what the evidence shows, then let the agent go on: agentctl resume --app {deployment.App}",
+        (_, true) => $"publish a new version, or allow this one again: agentctl unquarantine {deployment.ToVersion} --app {deployment.App} --reason WHY",
+        _ => $"deploy it again when the cause is mended: agentctl deploy {deployment.ToVersion} --app {deployment.App}",
+    };
 
     private static void Write(Terminal terminal, Evidence evidence)
     {

@@ -59,17 +59,19 @@ internal sealed partial class AgentService
             AppDefinition running = engine.Running(app)
                 ?? throw new OperatorException(ExitCode.Refused, $"nothing of {app} was deployed yet, so it has no log", $"agentctl history --app {app}");
             UnitName[] units = [.. running.Units.Select(unit => unit.Name.IsService ? unit.Name : unit.Name.ToService()).Distinct()];
+            // What an app prints of its own secrets is not for everybody who may look.
+            Redactor redactor = running.SecretsFile is { } secrets ? new Redactor(configuration.Secrets(secrets).Values) : Redactor.Nothing;
             int lines = Math.Min(request.Lines > 0 ? request.Lines : DefaultLines, MostLines);
             if (request.Follow)
             {
                 await foreach (LogEntry line in supervisor.FollowLogAsync(units, lines, cancellationToken))
-                    await responseStream.WriteAsync(Messages.Of(line), cancellationToken);
+                    await responseStream.WriteAsync(Messages.Of(line with { Message = redactor.Clean(line.Message) }), cancellationToken);
                 return;
             }
             var all = new List<LogEntry>();
             foreach (UnitName unit in units) all.AddRange(await supervisor.ReadLogAsync(unit, lines, cancellationToken));
             foreach (LogEntry line in all.OrderBy(line => line.At).TakeLast(lines))
-                await responseStream.WriteAsync(Messages.Of(line), cancellationToken);
+                await responseStream.WriteAsync(Messages.Of(line with { Message = redactor.Clean(line.Message) }), cancellationToken);
         });
 
     public override Task<V1.DiffGenerationsResponse> DiffGenerations(V1.DiffGenerationsRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>

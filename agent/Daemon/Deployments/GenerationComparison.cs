@@ -33,7 +33,7 @@ internal sealed partial class GenerationComparison(Generations generations, Inst
         return new GenerationDifference(
             Name(before), Name(after),
             Compare(Files(app, before), Files(app, after), _ => false),
-            Compare(generations.Texts(app, a), generations.Texts(app, b), _ => false),
+            Compare(Texts(app, a), Texts(app, b), _ => false),
             Compare(Environment(before), Environment(after), MayBeSecret));
     }
 
@@ -60,6 +60,10 @@ internal sealed partial class GenerationComparison(Generations generations, Inst
             ManifestLink link => $"-> {link.Target}",
             _ => "directory",
         }, StringComparer.Ordinal);
+
+    // Each generation's units name its own directory: that is no difference.
+    private Dictionary<string, string> Texts(AppName app, string id) =>
+        generations.Texts(app, id).ToDictionary(unit => unit.Key, unit => unit.Value.Replace($"/generations/{app}/{id}/", $"/generations/{app}/ID/", StringComparison.Ordinal), StringComparer.Ordinal);
 
     private static Dictionary<string, string> Environment(Generation generation)
     {

@@ -107,8 +107,10 @@ internal static class AgentServices
                 context.Cancel = true;
                 try
                 {
+                    string before = configuration.Effective(null, null);
                     configuration.Reload();
                     logger.Reloaded();
+                    if (configuration.Effective(null, null) != before) logger.RestartNeeded();
                 }
                 catch (OperatorException e)
                 {

@@ -24,6 +24,9 @@ internal static partial class Log
     [LoggerMessage(1006, LogLevel.Error, "The configuration was not read again, the one before stays in force: {What}; {Remedy}")]
     public static partial void NotReloaded(this ILogger logger, string what, string remedy);
 
+    [LoggerMessage(1008, LogLevel.Warning, "agentd.yaml has changed: that takes effect when agentd is restarted")]
+    public static partial void RestartNeeded(this ILogger logger);
+
     [LoggerMessage(1007, LogLevel.Warning, "{Path} ended in the middle of a record, as after a power cut: {Bytes} bytes were cut off")]
     public static partial void JournalTailCut(this ILogger logger, string path, long bytes);
 }
