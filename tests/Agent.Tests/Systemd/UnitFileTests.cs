@@ -93,8 +93,15 @@ public class UnitFileTests
     {
         Assert.Contains(line, Lines(s_shop));
         Assert.DoesNotContain(line, Lines(s_shop with { Allow = [wall] }));
-        Assert.Contains("LockPersonality=yes", Lines(s_shop with { Allow = UnitFile.Walls }));
+        Assert.Contains("LockPersonality=yes", Lines(s_shop with { Allow = [.. UnitFile.Walls.Where(name => name != "privileges")] }));
     }
+
+    // Source: systemd.exec(5), NoNewPrivileges=: these imply it for a service with User=.
+    [Fact]
+    public void Nothing_takes_the_privileges_back_that_are_allowed() =>
+        Assert.DoesNotContain(Lines(s_shop with { Allow = ["privileges"] }), line => line.Split('=')[0] is "NoNewPrivileges" or "PrivateDevices" or "LockPersonality"
+            or "SystemCallFilter" or "SystemCallArchitectures" or "ProtectClock" or "ProtectHostname" or "ProtectKernelLogs" or "ProtectKernelModules" or "ProtectKernelTunables"
+            or "RestrictAddressFamilies" or "RestrictNamespaces" or "RestrictRealtime" or "RestrictSUIDSGID" or "MemoryDenyWriteExecute" or "DynamicUser");
 
     [Fact]
     public void What_a_wall_gives_way_to_is_written()
