@@ -107,7 +107,7 @@ public class UnitFileTests
     public void What_a_wall_gives_way_to_is_written()
     {
         Assert.Contains("ReadWritePaths=-/srv/shop/shared -/home -/root -/run/user /tmp /var/tmp", Lines(s_shop with { Allow = ["tmp", "home"] }));
-        Assert.Equal(["CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "AmbientCapabilities=CAP_NET_BIND_SERVICE"], Lines(s_shop with { Allow = ["low-ports"] }).Where(l => l.Contains("Capabilit", StringComparison.Ordinal)));
+        Assert.Equal(["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"], Lines(s_shop with { Allow = ["low-ports"] }).Where(l => l.Contains("Capabilit", StringComparison.Ordinal)));
         OperatorException error = Assert.Throws<OperatorException>(() => Lines(s_shop with { Allow = ["hom"] }));
         Assert.Equal("allow names 'hom', which is no wall", error.Message);
     }
