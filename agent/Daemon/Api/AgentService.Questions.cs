@@ -125,13 +125,13 @@ internal sealed partial class AgentService
             Digest = state.Current?.Digest ?? "",
             Since = Messages.Of(state.Since),
             Track = app.Track?.ToString() ?? "",
-            Latest = tracking.Latest(app.Name)?.Text ?? "",
+            Latest = app.Track is null ? "" : tracking.Latest(app.Name)?.Text ?? "",
             HeldAt = state.HeldAt ?? "",
             PassedOver = state.PassedOver ?? "",
             Hold = Messages.Of(state.Hold),
             Pin = Messages.Of(state.Pin),
             MaxVersion = app.MaxVersion?.Text ?? "",
-            Tracking = tracking.Reason(app.Name) ?? "",
+            Tracking = app.Track is null ? "" : tracking.Reason(app.Name) ?? "",
             Quarantined = { state.Quarantined.Values.OrderByDescending(quarantine => quarantine.Since).Select(Messages.Of) },
         };
         if (state.Running is { } running) status.Running = Messages.Of(running);

@@ -100,11 +100,24 @@ internal sealed class DeploymentSteps(
                 break;
             case Step.Gate:
                 if (GenerationFrom(deployment) is not { } old) break;
-                // It proved itself before: answering again is enough, it need not stay stable once more.
-                GateVerdict verdict = await gate.WatchAsync(old.Definition, old.Definition.Gate.Start, TimeSpan.Zero, work.Message, cancellationToken);
+                GateVerdict verdict = await gate.WatchAsync(old.Definition, old.Definition.Gate.Start, Probation(deployment, old), work.Message, cancellationToken);
                 if (!verdict.Healthy) throw new GateException(verdict);
                 break;
         }
+    }
+
+    /// <summary>
+    /// For how long the old release must stay good before the new one is blamed: a little longer than that one took to fail. A host that kills
+    /// everything after a second would pass a shorter look. It proved itself before, so where nobody is to be blamed, answering is enough.
+    /// </summary>
+    private static TimeSpan Probation(Deployment deployment, Generation old)
+    {
+        JournalRecord.StepFailed? failed = deployment.Records.OfType<JournalRecord.StepFailed>().FirstOrDefault();
+        if (failed is not { Blame: true }) return TimeSpan.Zero;
+        // Wall-clock times, perhaps of another life of the agent; a clock that was set meanwhile only makes it longer or shorter.
+        TimeSpan took = failed.At - (deployment.Records.OfType<JournalRecord.StepStarted>().LastOrDefault(started => started.Step == failed.Step)?.At ?? failed.At);
+        TimeSpan wanted = (took > TimeSpan.Zero ? took : TimeSpan.Zero) + TimeSpan.FromSeconds(2);
+        return wanted < old.Definition.Gate.Stable ? wanted : old.Definition.Gate.Stable;
     }
 
     /// <summary>Removes what a crash may have left of an app, besides what a deployment under way still needs.</summary>

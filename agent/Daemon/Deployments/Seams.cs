@@ -61,7 +61,7 @@ internal sealed record LogEntry(DateTimeOffset At, string Unit, int Priority, in
 
 /// <summary>A command to run once.</summary>
 /// <param name="Unit">A name that nothing else has; a unit that a killed agent left under it is ended first.</param>
-/// <param name="Arguments">The program's absolute path first.</param>
+/// <param name="Arguments">The program's absolute path first. They arrive as they are: nothing is expanded.</param>
 /// <param name="Environment">Seen by every user of the host (systemctl show): no secrets.</param>
 /// <param name="EnvironmentFiles">Absolute paths, read by systemd as root.</param>
 /// <param name="Memory">Bytes; null: no limit.</param>
@@ -102,7 +102,7 @@ internal interface ISupervisor
     Task<UnitState> GetStateAsync(UnitName unit, CancellationToken cancellationToken);
 
     /// <summary>Runs a command to its end, in a unit of its own that systemd made for it and that is gone afterwards.</summary>
-    /// <param name="output">Takes each line of its output and errors as it comes.</param>
+    /// <param name="output">Takes each line of its output and errors as it comes, on a thread of its own. To return at once: a command that writes much waits for it.</param>
     /// <returns>How it ended: a failure of the command is an answer, not an error. Cancelling ends it, with all its children.</returns>
     Task<CommandEnd> RunAsync(TransientCommand command, Action<string> output, CancellationToken cancellationToken);
 

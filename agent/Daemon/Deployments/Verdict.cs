@@ -9,7 +9,8 @@ internal static class Verdict
     {
         string release = $"{deployment.App} {deployment.To.Version}", old = deployment.From?.Version ?? "what ran before";
         string step = deployment.Step?.ToString().ToLowerInvariant() ?? "start";
-        string first = $"{release} failed at {step}: {First(deployment)}";
+        string cause = First(deployment);
+        string first = cause.StartsWith("cancelled ", StringComparison.Ordinal) ? $"{release} was {cause}, at {step}" : $"{release} failed at {step}: {cause}";
         bool quarantined = deployment.Records.Exists(record => record is JournalRecord.DeploymentFinished { Quarantine: true });
         return deployment.Outcome switch
         {

@@ -10,9 +10,9 @@ internal static class UnitFile
 {
     private static readonly TimeSpan s_stop = TimeSpan.FromSeconds(30);
 
-    // Walls that no app has a use for leaving out.
-    private static readonly string[] s_always =
-        ["LockPersonality", "ProtectClock", "ProtectControlGroups", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables"];
+    // By system call filters, in part or whole; no app has a use for what they keep off.
+    private static readonly string[] s_filters =
+        ["LockPersonality", "ProtectClock", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "RestrictSUIDSGID"];
 
     /// <summary>The units that run a program of the release, walled in: a service that is restarted, or a timer and the service that it starts.</summary>
     /// <param name="appDirectory">Holds <c>current</c> and <c>shared</c>: <c>/srv/shop</c>.</param>
@@ -111,23 +111,22 @@ internal static class UnitFile
         Unless("writable-system", "ReadWritePaths", writable);
         Unless("home", "ProtectHome", "yes");
         Unless("tmp", "PrivateTmp", "yes");
+        line("ProtectControlGroups", "yes");
+        line("ProtectProc", "invisible");
+        if (Open("realtime")) line("LimitRTPRIO", "infinity");
+        if (Open("low-ports")) line("AmbientCapabilities", "CAP_NET_BIND_SERVICE");
+        // What follows filters system calls, each of which implies NoNewPrivileges=yes where User= is set.
+        if (Open("privileges")) return;
+        line("NoNewPrivileges", "yes");
+        line("CapabilityBoundingSet", Open("low-ports") ? "CAP_NET_BIND_SERVICE" : "");
         Unless("devices", "PrivateDevices", "yes");
         Unless("namespaces", "RestrictNamespaces", "yes");
-        if (Open("realtime")) line("LimitRTPRIO", "infinity");
-        else line("RestrictRealtime", "yes");
+        Unless("realtime", "RestrictRealtime", "yes");
         Unless("any-address-family", "RestrictAddressFamilies", "AF_UNIX AF_INET AF_INET6 AF_NETLINK");
-        if (!Open("privileges"))
-        {
-            line("NoNewPrivileges", "yes");
-            line("RestrictSUIDSGID", "yes");
-            line("CapabilityBoundingSet", Open("low-ports") ? "CAP_NET_BIND_SERVICE" : "");
-            line("SystemCallFilter", Open("namespaces") ? "@system-service @mount" : "@system-service");
-            line("SystemCallErrorNumber", "EPERM");
-        }
-        if (Open("low-ports")) line("AmbientCapabilities", "CAP_NET_BIND_SERVICE");
-        foreach (string wall in s_always) line(wall, "yes");
-        line("ProtectProc", "invisible");
+        foreach (string wall in s_filters) line(wall, "yes");
         line("SystemCallArchitectures", "native");
+        line("SystemCallFilter", Open("namespaces") ? "@system-service @mount" : "@system-service");
+        line("SystemCallErrorNumber", "EPERM");
     }
 
     private static void AppendEnvironment(StringBuilder text, AppDefinition app, string environmentFile)

@@ -46,7 +46,7 @@ public sealed class CommandsInside : IDisposable
     {
         File.WriteAllText("/run/hook.env", "SECRET=\"from the file\"\nB=over\n");
         File.SetUnixFileMode("/run/hook.env", UnixFileMode.UserRead);
-        TransientCommand command = Command("id -un; pwd; echo \"$A|$B|$SECRET\"; echo x > /dev/stderr; systemctl show -P MemoryMax shop-hook; systemctl show -P NoNewPrivileges shop-hook; systemctl show shop-hook | grep -c 'from the file'") with
+        TransientCommand command = Command("id -un; pwd; echo \"$A|$B|$SECRET\"; echo x > /dev/stderr; systemctl show -P MemoryMax shop-hook; systemctl show -P NoNewPrivileges shop-hook; systemctl show shop-hook | grep -c 'from the fil[e]'") with
         {
             User = "nobody",
             WorkingDirectory = "/var/tmp",

@@ -29,6 +29,8 @@ public sealed class RenderedInside : IDisposable
     [Fact(Explicit = true)]
     public async Task A_service_runs_as_it_was_rendered()
     {
+        // As on a machine; systemd mounts credentials from a namespace of its own.
+        Shell("mount --make-rshared /");
         File.WriteAllText("/run/walled.secrets", "TOKEN=hidden\nWHO=secrets\n");
         File.WriteAllText("/run/walled.key", "the key");
         foreach (string file in (string[])["/run/walled.secrets", "/run/walled.key"]) File.SetUnixFileMode(file, UnixFileMode.UserRead);
@@ -54,6 +56,8 @@ public sealed class RenderedInside : IDisposable
     public async Task A_wall_holds_until_it_is_left_out(string wall, string command)
     {
         Shell("touch /tmp/walled-marker /home/walled-marker; mkdir -p /opt/walled-open; chmod 777 /opt/walled-open; touch /dev/walled-device; install -m 4755 /usr/bin/id /usr/local/bin/walled-id");
+        Assert.SkipWhen(
+            wall == "realtime" && Shell("systemd-run --wait -P -q -p User=nobody -p LimitRTPRIO=infinity sh -c 'ulimit -r'").Trim() == "0", "systemd may not raise limits here");
         string script = $"if {command} 2>/srv/walled/shared/errors; then echo open; else echo closed; fi";
         Assert.Equal("closed", await RunAsync(script, app));
         Assert.Equal("open", await RunAsync(script, app, wall));

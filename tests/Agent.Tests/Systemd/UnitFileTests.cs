@@ -93,14 +93,21 @@ public class UnitFileTests
     {
         Assert.Contains(line, Lines(s_shop));
         Assert.DoesNotContain(line, Lines(s_shop with { Allow = [wall] }));
-        Assert.Contains("LockPersonality=yes", Lines(s_shop with { Allow = ConfigurationKeys.Walls }));
+        Assert.Contains("LockPersonality=yes", Lines(s_shop with { Allow = [.. ConfigurationKeys.Walls.Where(name => name != "privileges")] }));
     }
+
+    // Source: systemd.exec(5), NoNewPrivileges=: these imply it for a service with User=.
+    [Fact]
+    public void Nothing_takes_the_privileges_back_that_are_allowed() =>
+        Assert.DoesNotContain(Lines(s_shop with { Allow = ["privileges"] }), line => line.Split('=')[0] is "NoNewPrivileges" or "PrivateDevices" or "LockPersonality"
+            or "SystemCallFilter" or "SystemCallArchitectures" or "ProtectClock" or "ProtectHostname" or "ProtectKernelLogs" or "ProtectKernelModules" or "ProtectKernelTunables"
+            or "RestrictAddressFamilies" or "RestrictNamespaces" or "RestrictRealtime" or "RestrictSUIDSGID" or "MemoryDenyWriteExecute" or "DynamicUser");
 
     [Fact]
     public void What_a_wall_gives_way_to_is_written()
     {
         Assert.Contains("ReadWritePaths=-/srv/shop/shared -/home -/root -/run/user /tmp /var/tmp", Lines(s_shop with { Allow = ["tmp", "home"] }));
-        Assert.Equal(["CapabilityBoundingSet=CAP_NET_BIND_SERVICE", "AmbientCapabilities=CAP_NET_BIND_SERVICE"], Lines(s_shop with { Allow = ["low-ports"] }).Where(l => l.Contains("Capabilit", StringComparison.Ordinal)));
+        Assert.Equal(["AmbientCapabilities=CAP_NET_BIND_SERVICE", "CapabilityBoundingSet=CAP_NET_BIND_SERVICE"], Lines(s_shop with { Allow = ["low-ports"] }).Where(l => l.Contains("Capabilit", StringComparison.Ordinal)));
         OperatorException error = Assert.Throws<OperatorException>(() => Lines(s_shop with { Allow = ["hom"] }));
         Assert.Equal("allow names 'hom', which is no wall", error.Message);
     }
