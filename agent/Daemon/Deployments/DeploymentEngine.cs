@@ -74,7 +74,7 @@ internal sealed class DeploymentEngine(
         ReleaseRef to = await ResolveAsync(options, request, cancellationToken);
         string? passedOver = await PassedOverAsync(options, request, to, cancellationToken);
         AppState state = log.State.App(request.App);
-        if (state.Current == to && !request.Force && LastLive(state) is { } live) return live;
+        if (state.Current == to && !request.Force && LastLive(state) is { } live && (request.Trigger == Trigger.Track || !HasOtherSettings(request.App, live))) return live;
         if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
         string id = $"{request.App}-{state.Count + 1}";
         log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, state.Current, state.Generation, to, request.Trigger, request.By) { PassedOver = passedOver });
@@ -265,6 +265,19 @@ internal sealed class DeploymentEngine(
     }
 
     private void RemoveOldEvidence(AppName app) => evidence.RemoveAllBut(app, log.State.App(app).Deployments.Select(d => d.Id).ToHashSet());
+
+    /// <summary>Whether the release that runs would be another generation under today's configuration: then a person who deploys it again wants that.</summary>
+    private bool HasOtherSettings(AppName app, Deployment live)
+    {
+        try
+        {
+            return steps.GenerationTo(live) is { } runs && !runs.RunsAs(configuration.Define(app, installed.ReadText(app, live.To.Version, "agent.yaml")));
+        }
+        catch (OperatorException)
+        {
+            return true;   // it is wrong: prepare says how
+        }
+    }
 
     /// <summary>What the track points at, where a person wants something else: until it moves, tracking leaves their choice alone.</summary>
     private async Task<string?> PassedOverAsync(AppOptions options, DeploymentRequest request, ReleaseRef to, CancellationToken cancellationToken)

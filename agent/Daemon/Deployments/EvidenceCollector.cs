@@ -8,29 +8,43 @@ namespace Agent.Daemon.Deployments;
 
 /// <summary>Gathers what can be seen when a step fails, before anything is cleaned up. Never fails, never takes long.</summary>
 internal sealed class EvidenceCollector(
-    ISupervisor supervisor, Generations generations, GenerationComparison comparison, EvidenceFiles files, IDisk disk, AgentOptions options, TimeProvider time)
+    ISupervisor supervisor, Generations generations, GenerationComparison comparison, EvidenceFiles files, IDisk disk, AgentOptions options, TimeProvider time,
+    ILogger<EvidenceCollector> logger)
 {
     private const int LogLines = 100, LineLength = 1000, ChangedLines = 40;
 
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(5);
 
     /// <summary>What is to be seen of a deployment whose step failed. Kept with it.</summary>
-    public async Task CollectAsync(Deployment deployment, Step step, IReadOnlyList<CheckAnswer> answers, DeploymentWork work, CancellationToken stopping)
+    public Task CollectAsync(Deployment deployment, Step step, IReadOnlyList<CheckAnswer> answers, DeploymentWork work, CancellationToken stopping) => NeverFailAsync(deployment, async () =>
     {
         Generation? to = generations.Find(deployment.App, deployment.Id);
         (IReadOnlyList<UnitEvidence> units, IReadOnlyList<LogEvidence> log) = await LookAsync(to, deployment.Started, work.Redactor, stopping);
         files.Write(deployment.App, deployment.Id, new Evidence(
             Word(step), Checks(answers, work.Redactor), units, log, Hooks(work), Changed(deployment, to), FreeDisk(), MemoryAvailable()));
-    }
+    }, stopping);
 
     /// <summary>What is to be seen of the old release that did not come back either.</summary>
-    public async Task CollectOldAsync(Deployment deployment, IReadOnlyList<CheckAnswer> answers, DeploymentWork work, CancellationToken stopping)
+    public Task CollectOldAsync(Deployment deployment, IReadOnlyList<CheckAnswer> answers, DeploymentWork work, CancellationToken stopping) => NeverFailAsync(deployment, async () =>
     {
         Generation? from = deployment.FromGeneration is { } id ? generations.Find(deployment.App, id) : null;
         (IReadOnlyList<UnitEvidence> units, IReadOnlyList<LogEvidence> log) = await LookAsync(from, time.GetUtcNow() - TimeSpan.FromMinutes(10), work.Redactor, stopping);
         Evidence seen = files.Read(deployment.App, deployment.Id)
             ?? new Evidence("", [], [], log, Hooks(work), Changed(deployment, generations.Find(deployment.App, deployment.Id)), FreeDisk(), MemoryAvailable());
         files.Write(deployment.App, deployment.Id, seen with { OldChecks = Checks(answers, work.Redactor), OldUnits = units });
+    }, stopping);
+
+    // The way back must not wait for a fault in looking.
+    private async Task NeverFailAsync(Deployment deployment, Func<Task> collect, CancellationToken stopping)
+    {
+        try
+        {
+            await collect();
+        }
+        catch (Exception e) when (!stopping.IsCancellationRequested && e is not OutOfMemoryException)
+        {
+            logger.NoEvidence(deployment.App, deployment.Id, e);
+        }
     }
 
     private async Task<(IReadOnlyList<UnitEvidence>, IReadOnlyList<LogEvidence>)> LookAsync(Generation? generation, DateTimeOffset since, Redactor redactor, CancellationToken stopping)

@@ -50,6 +50,9 @@ internal static partial class Log   // 1200-1299
     [LoggerMessage(1214, LogLevel.Warning, "what an earlier run left could not be removed")]
     public static partial void NotTidied(this ILogger logger, Exception exception);
 
+    [LoggerMessage(1215, LogLevel.Error, "{App}: what was to be seen of {Deployment} could not be gathered")]
+    public static partial void NoEvidence(this ILogger logger, AppName app, string deployment, Exception exception);
+
     [LoggerMessage(1210, LogLevel.Warning, "the journal could not be compacted")]
     public static partial void JournalNotCompacted(this ILogger logger, Exception exception);
 

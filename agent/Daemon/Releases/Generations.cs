@@ -12,6 +12,10 @@ namespace Agent.Daemon.Releases;
 /// <param name="Id">The deployment that made it.</param>
 internal sealed record Generation(string Id, ReleaseRef Release, AppDefinition Definition)
 {
+    /// <summary>Whether it would run in the same way.</summary>
+    public bool RunsAs(AppDefinition definition) =>
+        JsonSerializer.Serialize(this, GenerationJson.Default.Generation) == JsonSerializer.Serialize(this with { Definition = definition }, GenerationJson.Default.Generation);
+
     public IEnumerable<UnitName> Units => Definition.Units.Select(unit => unit.Name);
 }
 

@@ -98,6 +98,16 @@ public class EngineTests
     }
 
     [Fact]
+    public async Task What_runs_is_deployed_again_where_its_settings_have_changed_and_else_not()
+    {
+        using World world = await LiveAsync("v1.1.0");
+        Assert.Equal("shop-1", (await world.DeployAsync("v1.1.0"))!.Id);
+        Deployment again = (await world.DeployAsync("v1.1.0", settings: "blue"))!;
+        Assert.Equal(("shop-2", Outcome.Live), (again.Id, again.Outcome));
+        Assert.Contains("FOR=\"blue\"", world.System.Running["shop.service"].Environment, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Where_the_old_release_fails_too_an_operator_is_asked_for_and_the_release_is_not_blamed()
     {
         using World world = await LiveAsync("v1.1.0");

@@ -49,7 +49,7 @@ internal sealed class World : IDisposable
             Configuration, Source, Installed, new SharedTree(disk, Installed), generations, system, new Gate(new FakeProbe(system, fuse, brake), system, time), disk);
         var runner = new DeploymentRunner(
             Log, steps, new HookRunner(Configuration, Installed, generations, system, NullLogger<HookRunner>.Instance),
-            new EvidenceCollector(system, generations, comparison, Evidence, disk, options, time), time, NullLogger<DeploymentRunner>.Instance);
+            new EvidenceCollector(system, generations, comparison, Evidence, disk, options, time, NullLogger<EvidenceCollector>.Instance), time, NullLogger<DeploymentRunner>.Instance);
         Engine = new DeploymentEngine(
             Log, runner, steps, Configuration, Source, Installed, comparison, Evidence, time, NullLogger<DeploymentEngine>.Instance, stopping.Token);
     }
