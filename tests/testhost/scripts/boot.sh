@@ -104,6 +104,8 @@ root() {
     cd /
     umount --lazy run/machine
     rmdir run/machine
+    # As on a machine; systemd gives credentials to services by mounts that propagate. The old root is gone, so nothing leaves this namespace.
+    mount --make-rshared /
     exec setpriv --bounding-set="$withheld" -- \
         env -i container=agentd-testhost PATH="$PATH" /lib/systemd/systemd --system
 }
