@@ -29,6 +29,9 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
 {
     private const string DropIn = "10-agentd.conf";
 
+    // Source: systemd.unit(5), "Unit File Load Path".
+    private static readonly string[] PackagedUnits = ["/usr/lib/systemd/system", "/usr/local/lib/systemd/system", "/lib/systemd/system"];
+
     /// <summary>Renders and writes a generation, durably. Nothing that runs sees it yet.</summary>
     /// <exception cref="OperatorException">A unit file is missing in the release, or its name is taken by a unit that is not this app's (<see cref="ExitCode.Refused"/>).</exception>
     /// <param name="restored">A generation to put back, whose copy of an operator's unit is taken instead of today's; null: none.</param>
@@ -160,6 +163,12 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
 
     private void RefuseForeignUnit(AppName app, string name)
     {
+        // A unit of a package would be shadowed by ours, and what depends on it would get our application.
+        foreach (string directory in PackagedUnits)
+        {
+            if (directory != unitDirectory && disk.Exists(Path.Combine(directory, name)))
+                throw new OperatorException(ExitCode.Refused, $"{Path.Combine(directory, name)} is a unit of this system", $"give {app}'s unit another name, or the app");
+        }
         string path = Path.Combine(unitDirectory, name);
         if (disk.Kind(path) == EntryKind.Missing) return;
         if (disk.Kind(path) == EntryKind.File && disk.ReadText(path).StartsWith(Marker(app), StringComparison.Ordinal)) return;
