@@ -128,7 +128,7 @@ internal sealed class DrillHost : IDisposable
     {
         string from = current, to = $"v1.{++published}.0";
         await PublishAsync(to, good: !back, cancellationToken);
-        (string id, long killed) = await KillAtAsync(to, step, back ? StepEvent.Types.Phase.UndoStarted : StepEvent.Types.Phase.Started, cancellationToken);
+        (string id, long killed) = await KillAtAsync(to, step, back ? "undo-started" : "step-started", cancellationToken);
         var problems = new List<string>();
         if (killed == 0) problems.Add($"the deployment never came to {(back ? "the undo of " : "")}{step}");
         TimeSpan? answered = await AnsweredAsync(killed, cancellationToken);
@@ -170,19 +170,36 @@ internal sealed class DrillHost : IDisposable
     }
 
     /// <returns>The deployment, and when the agent was killed; 0: the deployment ended before.</returns>
-    private async Task<(string Id, long Killed)> KillAtAsync(string version, string step, StepEvent.Types.Phase phase, CancellationToken cancellationToken)
+    private async Task<(string Id, long Killed)> KillAtAsync(string version, string step, string record, CancellationToken cancellationToken)
     {
         using Process process = Process.GetProcessById(int.Parse(await DrillTool.PropertyAsync(AgentUnit, "MainPID", cancellationToken), CultureInfo.InvariantCulture));
+        using var journal = new DrillJournal(Data);
         using var agent = new AgentConnection(Socket, time);
-        string id = "";
-        await foreach (DeploymentEvent happened in agent.StreamAsync((client, options) => client.Deploy(new DeployRequest { App = App, Version = version }, options), cancellationToken))
+        string told = "";
+        long killed = 0;
+        string? id = await journal.WhenAsync(record, step, async () => told = await DeployAsync(agent, version, cancellationToken), () =>
         {
-            id = happened.Deployment;
-            if (happened.Step is not { } now || now.Step != step || now.Phase != phase) continue;
-            process.Kill();   // at once: 'systemctl kill' would take longer than most steps do
-            return (id, time.GetTimestamp());
+            process.Kill();   // 'systemctl kill' would take longer than most steps do
+            killed = time.GetTimestamp();
+        });
+        return (id ?? told, killed);
+    }
+
+    /// <summary>Deploys until the outcome, or until the agent is gone.</summary>
+    /// <returns>The deployment's id; empty where the agent went away before it had told it.</returns>
+    private static async Task<string> DeployAsync(AgentConnection agent, string version, CancellationToken cancellationToken)
+    {
+        string id = "";
+        try
+        {
+            await foreach (DeploymentEvent happened in agent.StreamAsync((client, options) => client.Deploy(new DeployRequest { App = App, Version = version }, options), cancellationToken))
+                id = happened.Deployment;
         }
-        return (id, 0);
+        catch (OperatorException e) when (e.Code == ExitCode.Unreachable)
+        {
+            // Killed, as it should be.
+        }
+        return id;
     }
 
     /// <returns>Time since the kill; null: it took too long.</returns>

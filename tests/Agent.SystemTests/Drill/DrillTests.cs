@@ -78,7 +78,7 @@ public sealed class DrillTests : AgentTest
     /// <summary>What a drill has no business with: files, users, the agent and what it runs.</summary>
     private static Task<string> SeenAsync(AgentHost host) => host.ShellAsync(
         """
-        find /etc /root /home /srv /tmp /var/lib /var/tmp -path /var/lib/systemd -prune -o -print | LC_ALL=C sort
+        find /etc /root /home /srv /tmp /var/lib /var/tmp -maxdepth 4 '(' -path /root/.nuget -o -path /var/lib/systemd ')' -prune -o -print | LC_ALL=C sort -S 64M
         cat /etc/passwd /etc/group
         for unit in agentd shop; do systemctl show -p MainPID -p InvocationID $unit; done
         """, Cancel);
