@@ -49,7 +49,15 @@ internal static class WhyCommand
         if (why.Evidence is { } evidence) Write(terminal, evidence);
         if (why.Quarantined) terminal.Line($"{deployment.ToVersion} is quarantined here: it is not deployed again by itself");
         if (deployment.Outcome is Outcome.Live or Outcome.Unspecified) return;
-        terminal.Line(new Piece("fix:   ", Tone.Strong), deployment.Remedy.Length > 0 ? deployment.Remedy : $"publish a new version, or try this one again: agentctl deploy {deployment.ToVersion} --force --app {deployment.App}");
+        terminal.Line(new Piece("fix:   ", Tone.Strong), deployment.Remedy.Length > 0 ? deployment.Remedy : Remedy(why));
+    }
+
+    private static string Remedy(GetDeploymentResponse why)
+    {
+        string again = $"agentctl deploy {why.Deployment.ToVersion} --app {why.Deployment.App}";
+        return why.Quarantined ? $"publish a new version, or try this one again: agentctl deploy {why.Deployment.ToVersion} --force --app {why.Deployment.App}"
+            : why.Deployment.Outcome == Outcome.NeedsOperator ? $"mend what failed, then deploy again: {again}"
+            : $"publish a new version, or try this one again: {again}";
     }
 
     private static void Write(Terminal terminal, Evidence evidence)
