@@ -43,6 +43,7 @@ internal static class AgentCtl
             ConfigCommand.Create(verbs),
             AppCommand.Create(verbs),
             AuditCommand.Create(verbs),
+            DrillCommand.Create(verbs),
             PublishCommand.Create(verbs),
             PromoteCommand.Create(verbs),
             StoreCommand.Create(verbs),

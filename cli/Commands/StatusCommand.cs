@@ -30,7 +30,7 @@ internal static class StatusCommand
             if (app.Running is { } running)
                 Field(terminal, "deploying", $"{running.ToVersion}, at {Human.OrDash(running.Step)}, asked by {running.By} (agentctl watch {running.Id})");
             Field(terminal, "follows", app.Track.Length == 0 ? "nothing" : app.Latest.Length > 0 ? $"{app.Track}, now {app.Latest}" : $"{app.Track}, not seen yet");
-            if (app.Tracking.Length > 0 && app.Tracking != $"{app.Version} is current") Field(terminal, "waits", app.Tracking);
+            if (app.Tracking.Length > 0 && app.Tracking != $"{app.Version} is current" && !IsOver(app)) Field(terminal, "waits", app.Tracking);
             if (app.Hold is { } hold) Field(terminal, "hold", $"{Wish(hold)} (agentctl resume --app {app.App})");
             if (app.Pin is { } pin) Field(terminal, "pin", $"{pin.Version}, {Wish(pin)} (agentctl unpin --app {app.App})");
             if (app.HeldAt.Length > 0) Field(terminal, "held", $"{app.HeldAt} and all below, since a rollback by a person (agentctl resume --app {app.App})");
@@ -52,6 +52,9 @@ internal static class StatusCommand
         if (status.Apps.Count == 0) terminal.Line("no apps: put a file for each into /etc/agentd/apps.d");
         terminal.Line(new Piece($"{status.Host}  agentd {status.AgentVersion}  store {(status.Store.Length > 0 ? status.Store : "none")}", Tone.Weak));
     }
+
+    // Decided at the last look at the store, while a deployment was under way that has ended since.
+    private static bool IsOver(AppStatus app) => app.Running is null && app.Last is { } last && app.Tracking.StartsWith($"deployment {last.Id} ", StringComparison.Ordinal);
 
     private static string Wish(PersonsWish wish) => $"by {wish.By} since {Human.Time(wish.Since)}{(wish.Reason.Length > 0 ? $": {wish.Reason}" : "")}";
 

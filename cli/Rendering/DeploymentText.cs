@@ -46,7 +46,7 @@ internal sealed class DeploymentText(Terminal terminal)
     {
         string what = deployment.Step switch
         {
-            _ when deployment.Cause.StartsWith("cancelled by ", StringComparison.Ordinal) => $"did not go live, at {deployment.Step}",
+            _ when deployment.Cause.StartsWith("cancelled by ", StringComparison.Ordinal) => "was not deployed",
             "fetch" => "could not be fetched",
             "stage" => "could not be laid out",
             "prepare" => "could not be prepared",
