@@ -16,7 +16,7 @@ internal static class DrillCommand
     // The order in which a deployment goes back: docs/states.md.
     private static readonly string[] Undone = ["flip", "restart", "prepare", "stage", "gate"];
 
-    private const int Tries = 5;
+    private const int Tries = 3;
 
     private static readonly int[] Widths = [13, 20, 22, 14, 14];
 
