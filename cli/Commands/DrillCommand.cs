@@ -27,7 +27,7 @@ internal static class DrillCommand
             new Verb("drill",
                 "Kills an agent at every step of a deployment and of going back, and shows that each ends on the old release or the new one. "
                 + "It is an agent of the drill's own with a scratch app: the agent and the apps of this host are not touched, and everything is removed afterwards. Needs root; takes about half a minute. Exits with 1 where anything disagrees.",
-                "sudo agentctl drill", "sudo agentctl drill --keep"),
+                "agentctl drill", "agentctl drill --keep"),
             [keep],
             (call, cancellationToken) => RunAsync(call, call.Parsed.GetValue(keep), cancellationToken));
     }
