@@ -72,6 +72,7 @@ internal static class DrillCommand
                 int tries = 0;
                 do round = await host.KillAsync(step, back, cancellationToken);
                 while (!round.Struck && round.Problems.Count == 0 && ++tries < Tries);   // on a busy machine a kill may come after its step
+                if (round is { Killed: DrillRound.Missed, Problems.Count: 0 }) round = round with { Problems = [$"in {Tries} deployments the agent could not be killed in time: this machine is too busy, or the step does not come"] };
                 rounds.Add(round);
                 if (!call.Json) Show(call.Terminal, round);
             }
@@ -145,6 +146,9 @@ internal static class DrillCommand
 internal sealed record DrillRound(
     string Step, bool Back, string Killed, string From, string To, string EndedOn, Outcome Outcome, TimeSpan? Answered, IReadOnlyList<string> Problems)
 {
+    /// <summary>In place of where the kill struck: the deployment was over before.</summary>
+    public const string Missed = "missed";
+
     /// <summary>Whether the kill came where it was aimed.</summary>
     public bool Struck => Killed == (Back ? $"in undo of {Step}" : $"in {Step}");
 }
