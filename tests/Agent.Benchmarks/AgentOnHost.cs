@@ -84,6 +84,10 @@ internal sealed class AgentOnHost : IAsyncDisposable
         await _host.BootAsync(cancellationToken);
     }
 
+    /// <summary>Makes the agent read its configuration again.</summary>
+    public Task ReloadAsync(CancellationToken cancellationToken) =>
+        ShellAsync("systemctl kill --signal=HUP --kill-whom=main agentd; sleep 1", cancellationToken);
+
     /// <summary>Runs lines of shell, and stops at the first that fails.</summary>
     public Task<string> ShellAsync(string script, CancellationToken cancellationToken) => RunAsync(cancellationToken, "bash", "-euo", "pipefail", "-c", $". {Publisher}\n{script}");
 

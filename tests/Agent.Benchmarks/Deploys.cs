@@ -84,7 +84,7 @@ internal sealed class Deploys(AgentOnHost agent, int runs)
             await agent.ShellAsync(
                 $"agentctl publish {tree} --version {version}; tar -C {tree} -c . >/var/lib/store/{version}.tar; gzip -k /var/lib/store/{version}.tar; rm -r {tree}", cancellationToken);
         }
-        await agent.RunAsync(cancellationToken, "systemctl", "reload", "agentd");
+        await agent.ReloadAsync(cancellationToken);
     }
 
     private static string Version(int files, int run) => $"v2.{Text(files)}.{Text(run % 3)}";

@@ -45,7 +45,7 @@ internal sealed class Endurance(AgentOnHost agent, int percent)
                 $"/etc/agentd/apps.d/app{Text(app)}.yaml",
                 $"environment:\n  PORT: \"{port}\"\nchecks:\n  - http: http://127.0.0.1:{port}/up\n    interval: 200ms\ngate:\n  stable: 500ms\n", cancellationToken);
         }
-        await agent.RunAsync(cancellationToken, "systemctl", "reload", "agentd");
+        await agent.ReloadAsync(cancellationToken);
         for (int app = 1; app <= count; app++)
         {
             took.Add((await agent.WallAsync(1, cancellationToken, "agentctl", "deploy", "v1.0.0", "--app", $"app{Text(app)}"))[0]);

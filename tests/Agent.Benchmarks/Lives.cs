@@ -15,7 +15,7 @@ internal sealed class Lives(AgentOnHost agent, int runs, TimeSpan idle)
         await agent.RunAsync(cancellationToken, "agentctl", "deploy", AgentOnHost.Old);
         // Long enough for the power to fail while the gate watches the new release: then everything is to be undone.
         await agent.WriteAsync("/etc/agentd/apps.d/shop.yaml", "gate:\n  stable: 60s\n", cancellationToken);
-        await agent.RunAsync(cancellationToken, "systemctl", "reload", "agentd");
+        await agent.ReloadAsync(cancellationToken);
         for (int run = 0; run < runs; run++)
         {
             await agent.CutPowerAsync(cancellationToken);
@@ -28,7 +28,7 @@ internal sealed class Lives(AgentOnHost agent, int runs, TimeSpan idle)
             await agent.RunAsync(cancellationToken, "curl", "-sSf", AgentOnHost.Url);
         }
         await agent.WriteAsync("/etc/agentd/apps.d/shop.yaml", "gate:\n  stable: 500ms\n", cancellationToken);
-        await agent.RunAsync(cancellationToken, "systemctl", "reload", "agentd");
+        await agent.ReloadAsync(cancellationToken);
         await agent.RunAsync(cancellationToken, "agentctl", "deploy", AgentOnHost.New);
         return
         [
@@ -56,7 +56,7 @@ internal sealed class Lives(AgentOnHost agent, int runs, TimeSpan idle)
             string name = app == 0 ? "shop" : $"web{app.ToString(CultureInfo.InvariantCulture)}";
             await agent.WriteAsync($"/etc/agentd/apps.d/{name}.yaml", AppFile(8080 + app), cancellationToken);
         }
-        await agent.RunAsync(cancellationToken, "systemctl", "reload", "agentd");
+        await agent.ReloadAsync(cancellationToken);
         await agent.ShellAsync("for port in 8080 8081 8082 8083 8084; do curl -sS --retry 120 --retry-delay 1 --retry-all-errors --fail -o /dev/null http://127.0.0.1:$port/up; done; sleep 30", cancellationToken);
         double[] used = await agent.MeasureAsync(cancellationToken, "processor", ((int)idle.TotalSeconds).ToString(CultureInfo.InvariantCulture));
         return
