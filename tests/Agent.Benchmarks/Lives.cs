@@ -24,7 +24,7 @@ internal sealed class Lives(AgentOnHost agent, int runs, TimeSpan idle)
             await agent.MeasureAsync(cancellationToken, "await", "Gate");
             await agent.CutPowerAsync(cancellationToken);
             undoing.Add(await ReadyAsync(cancellationToken));
-            await agent.RunAsync(cancellationToken, "bash", "-c", "until agentctl history --app shop --output json | grep -q rolled-back; do sleep 0.1; done");
+            await agent.RunAsync(cancellationToken, "bash", "-c", "until tail -n 1 /var/lib/agentd/journal | grep -q deployment-finished; do sleep 0.1; done");
             await agent.RunAsync(cancellationToken, "curl", "-sSf", AgentOnHost.Url);
         }
         await agent.WriteAsync("/etc/agentd/apps.d/shop.yaml", "gate:\n  stable: 500ms\n", cancellationToken);
