@@ -8,16 +8,57 @@ internal sealed class AgentOnHost : IAsyncDisposable
 {
     public const string Old = "v1.0.0", New = "v1.1.0", Url = "http://127.0.0.1:8080/";
 
-    private const string Measure = "/usr/local/lib/measure.py";
-    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(10);
-    private readonly TestHost _host;
+    /// <summary>A file of the shell variables that agentctl needs to publish.</summary>
+    public const string Publisher = "/root/publisher";
 
-    private AgentOnHost(TestHost host) => _host = host;
+    private const string Nginx = """
+        pid /run/store.pid;
+        error_log stderr;
+        events {}
+        http {
+            access_log off;
+            sendfile on;
+            server {
+                listen 127.0.0.1:8090;
+                root /var/lib/store;
+            }
+        }
+        """;
+
+    private const string StoreUnit = """
+        [Unit]
+        Before=agentd.service
+        [Service]
+        ExecStart=/usr/sbin/nginx -c /etc/nginx/store.conf -g "daemon off;"
+        [Install]
+        WantedBy=multi-user.target
+        """;
+
+    private const string Measure = "/usr/local/lib/measure.py";
+    private static readonly TimeSpan s_limit = TimeSpan.FromMinutes(30);
+    private readonly TestHost _host;
+    private readonly string? _disk;
+
+    private AgentOnHost(TestHost host, string? disk)
+    {
+        _host = host;
+        _disk = disk;
+    }
 
     /// <param name="binaries">A directory with agentd and agentctl.</param>
-    public static async Task<AgentOnHost> UpAsync(string repository, string binaries, CancellationToken cancellationToken)
+    /// <param name="disk">
+    /// A directory on a disk, made, and removed at the end: where /srv and the agent's own data lie, so that a sync costs what it costs there, and the
+    /// store is nginx on the host. Null: all is memory, as anything else on a throwaway host, and the store is a directory.
+    /// </param>
+    public static async Task<AgentOnHost> UpAsync(string repository, string binaries, string? disk, CancellationToken cancellationToken)
     {
-        var agent = new AgentOnHost(await TestHost.UpAsync("benchmark", TestHostOptions.Default, cancellationToken));
+        TestHostOptions options = TestHostOptions.Default;
+        if (disk is not null)
+        {
+            foreach (string part in new[] { "srv", "data" }) Directory.CreateDirectory(Path.Combine(disk, part));
+            options = options with { Binds = [new Bind(Path.Combine(disk, "srv"), "/srv", true), new Bind(Path.Combine(disk, "data"), "/var/lib/agentd", true)] };
+        }
+        var agent = new AgentOnHost(await TestHost.UpAsync("benchmark", options, cancellationToken), disk);
         try
         {
             await agent.InstallAsync(repository, binaries, cancellationToken);
@@ -30,7 +71,31 @@ internal sealed class AgentOnHost : IAsyncDisposable
         }
     }
 
-    public ValueTask DisposeAsync() => _host.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _host.DisposeAsync();
+        if (_disk is not null) Directory.Delete(_disk, recursive: true);
+    }
+
+    /// <summary>Ends everything inside at once, and boots what the disk holds.</summary>
+    public async Task CutPowerAsync(CancellationToken cancellationToken)
+    {
+        await _host.PowerCutAsync(cancellationToken);
+        await _host.BootAsync(cancellationToken);
+    }
+
+    /// <summary>Makes the agent read its configuration again.</summary>
+    public Task ReloadAsync(CancellationToken cancellationToken) =>
+        ShellAsync("systemctl kill --signal=HUP --kill-whom=main agentd; sleep 1", cancellationToken);
+
+    /// <summary>Runs lines of shell, and stops at the first that fails.</summary>
+    public Task<string> ShellAsync(string script, CancellationToken cancellationToken) => RunAsync(cancellationToken, "bash", "-euo", "pipefail", "-c", $". {Publisher}\n{script}");
+
+    /// <summary>Asks measure.py for numbers.</summary>
+    public async Task<double[]> MeasureAsync(CancellationToken cancellationToken, params string[] arguments) =>
+        Numbers(await RunAsync(cancellationToken, [Measure, .. arguments]));
+
+    public Task WriteAsync(string path, string text, CancellationToken cancellationToken) => _host.WriteAsync(path, text, cancellationToken);
 
     /// <summary>Runs a command inside.</summary>
     /// <returns>What it printed.</returns>
@@ -62,11 +127,13 @@ internal sealed class AgentOnHost : IAsyncDisposable
             await _host.CopyInAsync(Path.Combine(binaries, program), $"/usr/bin/{program}", cancellationToken);
         await _host.CopyInAsync(Path.Combine(repository, "tests/samples/tiny"), "/root/shop", cancellationToken);
         await _host.CopyInAsync(Path.Combine(AppContext.BaseDirectory, "measure.py"), Measure, cancellationToken);
-        await _host.WriteAsync("/etc/agentd/agentd.yaml", "store: /var/lib/store\n", cancellationToken);
+        await _host.WriteAsync("/etc/agentd/agentd.yaml", _disk is null ? "store: /var/lib/store\n" : "store: http://127.0.0.1:8090/\n", cancellationToken);
+        await _host.WriteAsync(Publisher, "export AGENTCTL_STORE=/var/lib/store AGENTCTL_KEY_FILE=/root/keys.json AGENTCTL_APP=shop\n", cancellationToken);
+        await _host.WriteAsync("/etc/nginx/store.conf", Nginx, cancellationToken);
+        await _host.WriteAsync("/etc/systemd/system/store.service", StoreUnit, cancellationToken);
         // What is measured is over before the gate is; a short one makes room for more samples.
         await _host.WriteAsync("/etc/agentd/apps.d/shop.yaml", "gate:\n  stable: 500ms\n", cancellationToken);
-        await RunAsync(cancellationToken, "sh", "-euc", $"""
-            export AGENTCTL_STORE=/var/lib/store AGENTCTL_KEY_FILE=/root/keys.json AGENTCTL_APP=shop
+        await ShellAsync($"""
             chmod 755 {Measure}
             systemd-sysusers
             systemd-tmpfiles --create agentd.conf
@@ -75,10 +142,11 @@ internal sealed class AgentOnHost : IAsyncDisposable
             agentctl publish /root/shop --version {Old}
             agentctl publish /root/shop --version {New}
             systemctl daemon-reload
-            systemctl start agentd
+            {(_disk is null ? "" : "systemctl enable --now --quiet store")}
+            systemctl enable --now --quiet agentd
             agentctl deploy {Old}
             agentctl deploy {New}
-            """);
+            """, cancellationToken);
     }
 
     private static double[] Numbers(string text) =>

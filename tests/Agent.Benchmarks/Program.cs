@@ -4,35 +4,67 @@ using System.Diagnostics;
 using Agent.Benchmarks;
 using Agent.TestHosts;
 
-var what = new Argument<string>("FIGURE") { Description = "rollback | gap | idle | health | start | all" };
-what.AcceptOnlyFromAmong("rollback", "gap", "idle", "health", "start", "all");
+var what = new Argument<string>("FIGURE") 
+{
+    Description = "rollback | gap | idle | health | start | overhead | transfer | recovery | processor | security | endurance | all",
+};
+what.AcceptOnlyFromAmong("rollback", "gap", "idle", "health", "start", "overhead", "transfer", "recovery", "processor", "security", "endurance", "all");
 var runs = new Option<int>("--runs") { Description = "samples of each figure", DefaultValueFactory = _ => 5 };
 var quiet = new Option<int>("--quiet-seconds") { Description = "idle time before memory is read", DefaultValueFactory = _ => 60 };
+var minutes = new Option<int>("--minutes") { Description = "how long the processor time of an idle agent is watched", DefaultValueFactory = _ => 10 };
+var size = new Option<int>("--percent") { Description = "share of the deployments, apps and files of endurance", DefaultValueFactory = _ => 100 };
+var disk = new Option<string>("--disk") { Description = "a directory on a disk, in which hosts keep what they sync", DefaultValueFactory = _ => "/var/tmp" };
 var binaries = new Option<string?>("--binaries") { Description = "a directory with agentd and agentctl; left out: they are published first" };
 var json = new Option<bool>("--json") { Description = "for programs" };
-var root = new RootCommand("Measures the published agent on a throwaway host. Needs root. Exits with 1 where an aim is missed.") { what, runs, quiet, binaries, json };
+var root = new RootCommand("Measures the published agent on a throwaway host. Needs root. Exits with 1 where an aim is missed.") 
+{
+    what, runs, quiet, minutes, size, disk, binaries, json,
+};
 root.SetAction(async (parsed, cancellationToken) =>
 {
     string repository = Repository();
     string programs = Path.GetFullPath(parsed.GetValue(binaries) ?? await PublishAsync(repository, cancellationToken));
-    await using AgentOnHost agent = await AgentOnHost.UpAsync(repository, programs, cancellationToken);
-    var questions = new Questions(agent, parsed.GetValue(runs), TimeSpan.FromSeconds(parsed.GetValue(quiet)));
+    int samples = parsed.GetValue(runs);
     string asked = parsed.GetRequiredValue(what);
     List<Figure> figures = [];
-    // The memory is read after deployments and rollbacks, as on a host that has lived.
-    foreach ((string name, Func<CancellationToken, Task<IReadOnlyList<Figure>>> answer) in new (string, Func<CancellationToken, Task<IReadOnlyList<Figure>>>)[]
+    // The memory is read after deployments and rollbacks, as on a host that has lived; what fills a host comes on one of its own.
+    await MeasureAsync(null, agent =>
     {
-        ("rollback", questions.RollbackAsync), ("gap", questions.GapAsync), ("idle", questions.IdleAsync),
-        ("health", questions.HealthAsync), ("start", questions.StartAsync),
-    })
+        var questions = new Questions(agent, samples, TimeSpan.FromSeconds(parsed.GetValue(quiet)));
+        return
+        [
+            ("rollback", questions.RollbackAsync), ("gap", questions.GapAsync), ("idle", questions.IdleAsync),
+            ("health", questions.HealthAsync), ("start", questions.StartAsync),
+        ];
+    });
+    string onDisk = Path.Combine(Path.GetFullPath(parsed.GetRequiredValue(disk)), $"agentd-benchmark.{Environment.ProcessId}");
+    await MeasureAsync(onDisk, agent =>
     {
-        if (asked != "all" && asked != name) continue;
-        Console.Error.WriteLine($"measuring {name} ...");
-        figures.AddRange(await answer(cancellationToken));
-    }
+        var deploys = new Deploys(agent, samples);
+        var lives = new Lives(agent, samples, TimeSpan.FromMinutes(parsed.GetValue(minutes)));
+        return
+        [
+            ("overhead", deploys.OverheadAsync), ("transfer", deploys.TransferAsync), ("recovery", lives.RecoveryAsync),
+            ("security", lives.SecurityAsync), ("processor", lives.ProcessorAsync),
+        ];
+    });
+    await MeasureAsync(onDisk, agent => [("endurance", new Endurance(agent, parsed.GetValue(size)).AnswerAsync)]);
     if (parsed.GetValue(json)) Figure.WriteJson(figures, Console.OpenStandardOutput());
     else Figure.WriteTable(figures, Console.Out);
     return figures.All(figure => figure.Met) ? 0 : 1;
+
+    async Task MeasureAsync(string? directory, Func<AgentOnHost, (string Name, Func<CancellationToken, Task<IReadOnlyList<Figure>>> Answer)[]> questions)
+    {
+        // Which there are is known without a host.
+        if (asked != "all" && !questions(null!).Any(question => question.Name == asked)) return;
+        await using AgentOnHost agent = await AgentOnHost.UpAsync(repository, programs, directory, cancellationToken);
+        foreach ((string name, Func<CancellationToken, Task<IReadOnlyList<Figure>>> answer) in questions(agent))
+        {
+            if (asked != "all" && asked != name) continue;
+            Console.Error.WriteLine($"measuring {name} ...");
+            figures.AddRange(await answer(cancellationToken));
+        }
+    }
 });
 try
 {
