@@ -59,7 +59,8 @@ internal sealed class DeploymentText(Terminal terminal)
         {
             Outcome.RolledBack when deployment.FromVersion.Length > 0 => $"rolled back, {deployment.FromVersion} is healthy",
             Outcome.RolledBack => "taken away again, there was no release before",
-            Outcome.NeedsOperator => "agentd could not go back and does nothing more by itself",
+            Outcome.NeedsOperator when deployment.FromVersion.Length > 0 => $"{deployment.FromVersion} does not come back either: a person is needed, agentd does nothing more by itself",
+            Outcome.NeedsOperator => "it could not be taken away again: a person is needed, agentd does nothing more by itself",
             _ => "nothing that runs was touched",
         };
         return $"{deployment.App} {deployment.ToVersion} {what}{(deployment.Cause.Length > 0 ? $": {deployment.Cause}" : "")}; {after}";

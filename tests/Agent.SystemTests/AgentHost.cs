@@ -92,10 +92,12 @@ internal sealed class AgentHost : IAsyncDisposable
 
     /// <summary>Publishes the sample as a version of an app, with a behaviour that it has built in.</summary>
     /// <param name="program">Text of a program to publish in its place.</param>
-    public async Task PublishAsync(string version, string behaviour, CancellationToken cancellationToken, string app = "shop", string? program = null)
+    /// <param name="rich">With tests/samples/rich over it; its template names the version.</param>
+    public async Task PublishAsync(string version, string behaviour, CancellationToken cancellationToken, string app = "shop", string? program = null, bool rich = false)
     {
         string source = $"{Sources}/{app}-{version}";
         await ShellAsync($"mkdir -p {source} && cp {Sources}/tiny/* {source}/ && echo {behaviour} > {source}/behaviour", cancellationToken);
+        if (rich) await ShellAsync($"cp {Sources}/rich/* {source}/ && echo release={version} >> {source}/app.conf.template", cancellationToken);
         if (program is not null) await Host.RunAsync(["tee", $"{source}/shop"], Encoding.UTF8.GetBytes(program), null, s_limit, cancellationToken);
         (await AgentctlAsync(["publish", source, "--app", app, "--version", version], cancellationToken)).Succeeded();
     }
@@ -123,9 +125,12 @@ internal sealed class AgentHost : IAsyncDisposable
     /// the unit, the process that answers; and that nothing half-made lies about. A download that was interrupted may stay, for the next one to go on with.
     /// </summary>
     /// <param name="allowed">The versions that may be the outcome; null: nothing is deployed.</param>
+    /// <param name="units">Those of the app; null: one with its name.</param>
     /// <returns>The version.</returns>
-    public async Task<string?> AssertAgreesAsync(string app, IReadOnlyList<string?> allowed, string where, CancellationToken cancellationToken, int port = 8080)
+    public async Task<string?> AssertAgreesAsync(
+        string app, IReadOnlyList<string?> allowed, string where, CancellationToken cancellationToken, int port = 8080, int keep = Keep, IReadOnlyList<string>? units = null)
     {
+        units ??= [app];
         JsonElement status;
         long start = TimeProvider.System.GetTimestamp();
         do
@@ -143,18 +148,21 @@ internal sealed class AgentHost : IAsyncDisposable
         string seen = await ShellAsync(
             $"""
             echo "current $(readlink /srv/{app}/current || echo none)"
-            echo "unit $(systemctl show -P LoadState {app}) $(systemctl show -P ActiveState {app}) $(systemctl is-enabled {app} 2>/dev/null || true)"
+            for unit in {string.Join(' ', units)}; do
+                echo "unit $(systemctl show -P LoadState $unit) $(systemctl show -P ActiveState $unit) $(systemctl is-enabled $unit 2>/dev/null || true)"
+            done
             echo "answers $(curl --silent --max-time 3 http://127.0.0.1:{port}/ || true)"
             echo "releases" $(ls /srv/{app}/releases 2>/dev/null | LC_ALL=C sort)
             echo "generations" $(ls /var/lib/agentd/generations/{app} 2>/dev/null | LC_ALL=C sort)
             echo "left" $(find /srv /etc/systemd/system /var/lib/agentd -path /var/lib/agentd/downloads -prune -o '(' -name '.staging-*' -o -name '*.agentd-tmp' ')' -print)
             """, cancellationToken);
-        ProvedRelease[] kept = [.. journal.Proved.Where(p => Retention.Reasons(journal, Keep).ContainsKey(p.Release.Digest))];
+        ProvedRelease[] kept = [.. journal.Proved.Where(p => Retention.Reasons(journal, keep).ContainsKey(p.Release.Digest))];
         string[] releases = [.. kept.Select(p => p.Release.Version).Order(StringComparer.Ordinal)];
         string[] generations = [.. kept.Select(p => p.Generation).Order(StringComparer.Ordinal)];
+        string Units(string line) => string.Concat(units.Select(_ => line + '\n'));
         string expected = version is null
-            ? "current none\nunit not-found inactive \nanswers \nreleases\ngenerations\nleft"
-            : $"current releases/{version}\nunit loaded active enabled\nanswers shop {version}\nreleases {string.Join(' ', releases)}\ngenerations {string.Join(' ', generations)}\nleft";
+            ? $"current none\n{Units("unit not-found inactive ")}answers \nreleases\ngenerations\nleft"
+            : $"current releases/{version}\n{Units("unit loaded active enabled")}answers shop {version}\nreleases {string.Join(' ', releases)}\ngenerations {string.Join(' ', generations)}\nleft";
         Assert.True(expected == seen, $"{where}: expected\n{expected}\nbut saw\n{seen}");
         return version;
     }
@@ -174,7 +182,7 @@ internal sealed class AgentHost : IAsyncDisposable
         while (!File.Exists(Path.Combine(repository, "Agent.sln"))) repository = Path.GetDirectoryName(repository) ?? throw new InvalidOperationException("not run from a clone");
         await Host.CopyInAsync(Path.Combine(repository, "packaging/root"), Stage, cancellationToken);
         await Host.CopyInAsync(Path.Combine(repository, "install.sh"), $"{Stage}/usr/share/agentd/install.sh", cancellationToken);
-        await Host.CopyInAsync(Path.Combine(repository, "tests/samples/tiny"), $"{Sources}/tiny", cancellationToken);
+        foreach (string sample in new[] { "tiny", "rich" }) await Host.CopyInAsync(Path.Combine(repository, "tests/samples", sample), $"{Sources}/{sample}", cancellationToken);
         foreach (string program in new[] { "agentd", "agentctl" })
             await Host.WriteAsync($"{Stage}/usr/bin/{program}", $"#!/bin/sh\nexport DOTNET_TieredPGO=0\nexec {DotNet()} exec {Programs}/{program}.dll \"$@\"\n", cancellationToken);
         await ShellAsync($"chmod 755 {Stage}/usr/bin/*", cancellationToken);

@@ -11,6 +11,11 @@ public abstract class InterruptedTest : AgentTest
 {
     private const string Old = "v1.0.0";
 
+    // Of the sample that has everything.
+    private const int RichKeep = 2;
+
+    private static readonly string[] s_richUnits = ["shop-web.service", "shop-worker.service", "shop-nightly.timer"];
+
     private static readonly TimeSpan s_back = TimeSpan.FromSeconds(60);
 
     private int interrupted;
@@ -36,74 +41,108 @@ public abstract class InterruptedTest : AgentTest
             string? version = await host.AssertAgreesAsync(app, [null, Old], where, Cancel, 8000 + record);
             CountInterrupted(host, app, client, where);
             if (version is null) await host.DeployAsync(Old, Cancel, app);
-            await AssertNextWorkedAsync(host, app, Old, where, 8000 + record);
+            await host.AssertAgreesAsync(app, [Old], $"{where}, the next deployment", Cancel, 8000 + record);
+            AssertNoDownloads(host, app, where);
         }
         AssertMostInterrupted(records.Count);
     }
 
-    private protected async Task UpgradeAsync(string name, IReadOnlyList<int> records)
+    private protected async Task UpgradeAsync(string name, IReadOnlyList<int> records, bool rich = false)
     {
-        await using AgentHost host = await AgentUpAsync(name, AgentHost.AppFile());
-        await host.PublishAsync(Old, "ok", Cancel);
+        await using AgentHost host = await ShopUpAsync(name, rich);
+        await PublishAsync(host, Old, "ok", rich);
         await host.DeployAsync(Old, Cancel);
         string current = Old;
         foreach (int record in records)
         {
             string where = $"upgrade, record {record}", next = $"v1.{record}.0";
-            await host.PublishAsync(next, "ok", Cancel);
+            await PublishAsync(host, next, "ok", rich);
             CommandResult client = await InterruptAsync(host, record, ["deploy", next, "--app", "shop"], where);
-            string? version = await host.AssertAgreesAsync("shop", [current, next], where, Cancel);
+            string version = await AssertAgreesAsync(host, [current, next], where, rich);
+            if (rich) Assert.Equal(version, await TokenAsync(host));
             CountInterrupted(host, "shop", client, where);
             current = version == next ? $"v1.{record}.1" : next;
-            if (current != next) await host.PublishAsync(current, "ok", Cancel);
+            if (current != next) await PublishAsync(host, current, "ok", rich);
             await host.DeployAsync(current, Cancel);
-            await AssertNextWorkedAsync(host, "shop", current, where);
+            await AssertNextWorkedAsync(host, current, where, rich);
         }
         AssertMostInterrupted(records.Count);
     }
 
-    private protected async Task RollbackAsync(string name, IReadOnlyList<int> records)
+    private protected async Task RollbackAsync(string name, IReadOnlyList<int> records, bool rich = false)
     {
-        await using AgentHost host = await AgentUpAsync(name, AgentHost.AppFile());
+        await using AgentHost host = await ShopUpAsync(name, rich);
         string current = Old, other = "v1.1.0";
-        await host.PublishAsync(other, "ok", Cancel);
+        await PublishAsync(host, other, "ok", rich);
         await host.DeployAsync(other, Cancel);
-        await host.PublishAsync(current, "ok", Cancel);
+        await PublishAsync(host, current, "ok", rich);
         await host.DeployAsync(current, Cancel);
         foreach (int record in records)
         {
             string where = $"rollback, record {record}";
             CommandResult client = await InterruptAsync(host, record, ["rollback", "--app", "shop"], where);
-            if (await host.AssertAgreesAsync("shop", [current, other], where, Cancel) == other) (current, other) = (other, current);
+            if (await AssertAgreesAsync(host, [current, other], where, rich) == other) (current, other) = (other, current);
             CountInterrupted(host, "shop", client, where);
             await host.DeployAsync(other, Cancel);
             (current, other) = (other, current);
-            await AssertNextWorkedAsync(host, "shop", current, where);
+            await AssertNextWorkedAsync(host, current, where, rich);
         }
         AssertMostInterrupted(records.Count);
     }
 
-    private protected async Task BadUpgradeAsync(string name, IReadOnlyList<int> records)
+    private protected async Task BadUpgradeAsync(string name, IReadOnlyList<int> records, bool rich = false)
     {
-        await using AgentHost host = await AgentUpAsync(name, AgentHost.AppFile());
-        await host.PublishAsync(Old, "ok", Cancel);
+        await using AgentHost host = await ShopUpAsync(name, rich);
+        await PublishAsync(host, Old, "ok", rich);
         await host.DeployAsync(Old, Cancel);
         string current = Old;
         foreach (int record in records)
         {
             string where = $"upgrade to a bad release, record {record}";
-            await host.PublishAsync($"v1.{record}.0", "exit-at-once", Cancel);
+            await PublishAsync(host, $"v1.{record}.0", "exit-at-once", rich);
             CommandResult client = await InterruptAsync(host, record, ["deploy", $"v1.{record}.0", "--app", "shop"], where);
-            await host.AssertAgreesAsync("shop", [current], where, Cancel);
+            await AssertAgreesAsync(host, [current], where, rich);
+            if (rich) Assert.Equal(current, await TokenAsync(host));
             CountInterrupted(host, "shop", client, where);
-            Assert.Equal(Outcome.RolledBack, host.State("shop").Deployments[^1].Outcome);
+            Assert.Contains(host.State("shop").Deployments[^1].Outcome, new Outcome?[] { Outcome.Refused, Outcome.RolledBack });
             current = $"v1.{record}.1";
-            await host.PublishAsync(current, "ok", Cancel);
+            await PublishAsync(host, current, "ok", rich);
             await host.DeployAsync(current, Cancel);
-            await AssertNextWorkedAsync(host, "shop", current, where);
+            await AssertNextWorkedAsync(host, current, where, rich);
         }
         AssertMostInterrupted(records.Count);
     }
+
+    private static Task<AgentHost> ShopUpAsync(string name, bool rich) => rich
+        ? AgentUpAsync(name, new Dictionary<string, string> { ["shop"] = AgentHost.AppFile($"keep: {RichKeep}") }, $"{DirectoryStore}history: 10\n")
+        : AgentUpAsync(name, AgentHost.AppFile());
+
+    /// <summary>The sample that has everything comes with a secret of its own, which is its version.</summary>
+    private static async Task PublishAsync(AgentHost host, string version, string behaviour, bool rich)
+    {
+        await host.PublishAsync(version, behaviour, Cancel, rich: rich);
+        if (rich) await host.ShellAsync($"umask 77; mkdir -p /etc/agentd/secrets.d; echo TOKEN={version} > /etc/agentd/secrets.d/shop.env", Cancel);
+    }
+
+    private static async Task<string> AssertAgreesAsync(AgentHost host, IReadOnlyList<string?> allowed, string where, bool rich)
+    {
+        if (!rich) return (await host.AssertAgreesAsync("shop", allowed, where, Cancel))!;
+        string version = (await host.AssertAgreesAsync("shop", allowed, where, Cancel, keep: RichKeep, units: s_richUnits))!;
+        string seen = await host.ShellAsync(
+            """
+            for unit in shop-web shop-worker; do readlink /proc/$(systemctl show -P MainPID $unit)/cwd; done
+            stat --dereference --format='%a %U %G' /srv/shop/current/app.conf
+            runuser -u nobody -- cat /srv/shop/current/app.conf 2>/dev/null || echo "not for others"
+            runuser -u shop -- grep release= /srv/shop/current/app.conf
+            echo "hooks" $(systemctl list-units --all --plain --no-legend 'agentd-shop-*') $(pgrep --full '/srv/shop/releases/[^/]*/hook' || true)
+            """, Cancel);
+        string expected = $"/srv/shop/releases/{version}\n/srv/shop/releases/{version}\n640 root shop\nnot for others\nrelease={version}\nhooks";
+        Assert.True(expected == seen, $"{where}: expected\n{expected}\nbut saw\n{seen}");
+        return version;
+    }
+
+    /// <summary>The secret that the template was filled with.</summary>
+    private static Task<string> TokenAsync(AgentHost host) => host.ShellAsync("sed -n s/^token=//p /srv/shop/current/app.conf", Cancel);
 
     private async Task<CommandResult> InterruptAsync(AgentHost host, int record, IReadOnlyList<string> command, string where)
     {
@@ -114,11 +153,14 @@ public abstract class InterruptedTest : AgentTest
         return client;
     }
 
-    private static async Task AssertNextWorkedAsync(AgentHost host, string app, string version, string where, int port = 8080)
+    private static async Task AssertNextWorkedAsync(AgentHost host, string version, string where, bool rich)
     {
-        await host.AssertAgreesAsync(app, [version], $"{where}, the next deployment", Cancel, port);
-        Assert.False(Directory.Exists($"{host.Host.Root}/var/lib/agentd/downloads/{app}"), $"{where}: downloads are left after the next deployment");
+        await AssertAgreesAsync(host, [version], $"{where}, the next deployment", rich);
+        AssertNoDownloads(host, "shop", where);
     }
+
+    private static void AssertNoDownloads(AgentHost host, string app, string where) =>
+        Assert.False(Directory.Exists($"{host.Host.Root}/var/lib/agentd/downloads/{app}"), $"{where}: downloads are left after the next deployment");
 
     private void CountInterrupted(AgentHost host, string app, CommandResult client, string where)
     {

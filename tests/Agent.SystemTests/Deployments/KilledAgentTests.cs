@@ -21,4 +21,13 @@ public sealed class KilledAgentTests : InterruptedTest
 
     [Fact]
     public Task While_it_goes_back_by_itself() => BadUpgradeAsync("kill-bad", [13, 15, 17, 19, 21]);
+
+    [Fact]
+    public Task In_an_upgrade_of_an_app_that_has_everything() => UpgradeAsync("kill-rich", [.. Enumerable.Range(1, 16)], rich: true);
+
+    [Fact]
+    public Task In_a_rollback_of_an_app_that_has_everything() => RollbackAsync("kill-rich-rollback", [8, 9, 10, 11, 12, 13, 14, 15], rich: true);
+
+    [Fact]
+    public Task While_an_app_that_has_everything_goes_back_by_itself() => BadUpgradeAsync("kill-rich-bad", [12, 14, 15, 16, 17, 18, 19, 20, 21, 22], rich: true);
 }

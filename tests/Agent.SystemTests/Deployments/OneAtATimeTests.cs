@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Agent.TestHosts;
 
 namespace Agent.SystemTests.Deployments;
@@ -43,11 +42,4 @@ public sealed class OneAtATimeTests : AgentTest
         Assert.Equal(5, second.Exit);
         Assert.Contains($"{first} is at gate", second.Errors, StringComparison.Ordinal);
     }
-
-    private static Task AtGateAsync(AgentHost host, Task<CommandResult>? deploy) => EventuallyAsync("a deployment is at its gate", TimeSpan.FromSeconds(60), async () =>
-    {
-        if (deploy is { IsCompleted: true }) Assert.Fail($"it ended before: {await deploy}");
-        JsonElement running = (await host.StatusAsync("shop", Cancel)).GetProperty("running");
-        return running.ValueKind == JsonValueKind.Object && running.GetProperty("step").GetString() == "gate";
-    });
 }

@@ -25,4 +25,10 @@ public sealed class PowerCutTests : InterruptedTest
 
     [Fact]
     public Task While_it_goes_back_by_itself() => BadUpgradeAsync("cut-bad", [14, 16, 18, 20]);
+
+    [Fact]
+    public Task In_an_upgrade_of_an_app_that_has_everything() => UpgradeAsync("cut-rich", [2, 4, 6, 8, 10, 12, 14, 16], rich: true);
+
+    [Fact]
+    public Task While_an_app_that_has_everything_goes_back_by_itself() => BadUpgradeAsync("cut-rich-bad", [13, 15, 17, 19, 21], rich: true);
 }
