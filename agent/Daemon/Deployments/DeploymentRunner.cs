@@ -28,7 +28,8 @@ internal sealed class DeploymentRunner(
                     log.RecordIfPossible(new StepFailed(Now, id, state is DeploymentState.Forward f ? f.Step : Step.Gate, Cancelled(cancellation), "", Blame: false));
                     break;
                 case DeploymentState.Forward s:
-                    TryRecord(new StepStarted(Now, id, s.Step), s.Step);
+                    // Before the step is begun: where a hook says no, there is nothing of it to undo.
+                    if (await TryHooksAsync(deployment, s.Step, work, cancellation, stopping)) TryRecord(new StepStarted(Now, id, s.Step), s.Step);
                     break;
                 case DeploymentState.Acting s:
                     await DoAsync(deployment, s.Step, work, cancellation, stopping);
@@ -74,20 +75,41 @@ internal sealed class DeploymentRunner(
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation.Token, stopping);
         try
         {
-            await hooks.RunAsync(deployment, step, before: true, work, stop.Token);
             string? detail = await WithDeadlineAsync(deployment, step, work, $"{Name(step)} took too long", token => steps.DoAsync(deployment, step, work, token), stop.Token);
             await hooks.RunAsync(deployment, step, before: false, work, stop.Token);
             TryRecord(new StepDone(Now, deployment.Id, step, detail), step);
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
-            string cause = cancellation.By is null ? Describe(e) : Cancelled(cancellation);
-            logger.StepFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, cause, e);
-            // Not for a masked unit, a bus that is away, or a person who changed their mind.
-            bool blame = cancellation.By is null && e is GateException or HookException or OperatorException { Code: ExitCode.RolledBack };
-            await evidence.CollectAsync(deployment, step, (e as GateException)?.Verdict.Last ?? [], work, stopping);
-            log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, work.Redactor.Clean(cause), (e as OperatorException)?.Remedy ?? "", blame));
+            await FailAsync(deployment, step, e, work, cancellation, stopping);
         }
+    }
+
+    /// <returns>False: one failed, and so the step has, before it began.</returns>
+    private async Task<bool> TryHooksAsync(Deployment deployment, Step step, DeploymentWork work, Cancellation cancellation, CancellationToken stopping)
+    {
+        using IDisposable? scope = Scope(deployment, step);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation.Token, stopping);
+        try
+        {
+            await hooks.RunAsync(deployment, step, before: true, work, stop.Token);
+            return true;
+        }
+        catch (Exception e) when (!stopping.IsCancellationRequested)
+        {
+            await FailAsync(deployment, step, e, work, cancellation, stopping);
+            return false;
+        }
+    }
+
+    private async Task FailAsync(Deployment deployment, Step step, Exception e, DeploymentWork work, Cancellation cancellation, CancellationToken stopping)
+    {
+        string cause = cancellation.By is null ? Describe(e) : Cancelled(cancellation);
+        logger.StepFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, cause, e);
+        // Not for a masked unit, a bus that is away, or a person who changed their mind.
+        bool blame = cancellation.By is null && e is GateException or HookException or OperatorException { Code: ExitCode.RolledBack };
+        await evidence.CollectAsync(deployment, step, (e as GateException)?.Verdict.Last ?? [], work, stopping);
+        log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, work.Redactor.Clean(cause), (e as OperatorException)?.Remedy ?? "", blame));
     }
 
     /// <summary>Behind the commit point: what fails is told, and changes nothing.</summary>

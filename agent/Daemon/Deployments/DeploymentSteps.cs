@@ -128,6 +128,14 @@ internal sealed class DeploymentSteps(
         generations.RemoveLeftovers(state.Name, state.Generation is { } id ? generations.Find(state.Name, id) : null);
     }
 
+    /// <summary>Whether every unit of what a deployment made is active.</summary>
+    public async Task<bool> IsRunningAsync(Deployment deployment, CancellationToken cancellationToken)
+    {
+        foreach (UnitName unit in Started(GenerationTo(deployment)))
+            if ((await supervisor.GetStateAsync(unit, cancellationToken)).ActiveState is not ("active" or "reloading" or "activating")) return false;
+        return true;
+    }
+
     /// <summary>Removes the downloads of an app whose release will not be wanted again.</summary>
     public void DropDownloads(AppName app) => source.Sweep(app);
 

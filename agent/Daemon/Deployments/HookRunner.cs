@@ -37,8 +37,8 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
     /// <summary>Ends what an agent that was killed left running of a deployment.</summary>
     public async Task StopAsync(Deployment deployment, DeploymentWork work, CancellationToken cancellationToken)
     {
-        if (deployment.Step is not { } step) return;
-        foreach (HookOptions hook in Hooks(deployment.App, Definition(deployment, work)).Where(hook => hook.Step == step))
+        // Those before the next step run while that has not begun.
+        foreach (HookOptions hook in Hooks(deployment.App, Definition(deployment, work)).Where(hook => hook.Step == (deployment.Step ?? Step.Fetch) || hook.Step == deployment.Step + 1))
             await supervisor.StopAsync(UnitOf(deployment, hook), cancellationToken);
     }
 

@@ -18,7 +18,7 @@ internal static class Verdict
             Outcome.Live => $"{release} went live",
             Outcome.Refused => $"{first}. Nothing that runs was touched",
             Outcome.RolledBack when deployment.From is null => $"{first}. It was the first release here, and is gone again",
-            Outcome.RolledBack when quarantined => $"{first}. {old} answers again on the same host, so it is the release: it is quarantined here",
+            Outcome.RolledBack when quarantined => $"{first}. {old} answers again on the same host, so it is the release, and it was quarantined here",
             Outcome.RolledBack => $"{first}. {old} answers again; the release was not to blame and may be tried again",
             _ => $"{first}. {old} does not come back either{Whose(evidence, deployment)}",
         };

@@ -75,7 +75,7 @@ public sealed class BadReleaseTests(BadReleaseTests.OneHost shared) : AgentTest,
         Assert.NotEmpty(evidence.Checks);
         Assert.True(evidence is { DiskFree: > 0, MemoryAvailable: > 0 });
         CommandResult why = await host.AgentctlAsync(["why", deployment.Id], Cancel);
-        Assert.Contains("it is quarantined here", why.Output, StringComparison.Ordinal);
+        Assert.Contains($"{version} is quarantined here", why.Output, StringComparison.Ordinal);
     }
 
     public sealed class OneHost : IAsyncLifetime

@@ -181,7 +181,7 @@ public class EngineTests
         Assert.DoesNotContain("s3cret", System.Text.Json.JsonSerializer.Serialize(seen), StringComparison.Ordinal);
         Assert.Contains(seen.Hooks[^1].Output, line => line == "key is [secret]");
         Assert.Equal(
-            "shop v1.2.8 failed at gate: hook after-gate failed: exit status 1: key is [secret]. v1.1.0 answers again on the same host, so it is the release: it is quarantined here",
+            "shop v1.2.8 failed at gate: hook after-gate failed: exit status 1: key is [secret]. v1.1.0 answers again on the same host, so it is the release, and it was quarantined here",
             world.Engine.Verdict(ended));
     }
 
