@@ -1,6 +1,7 @@
 #!/bin/bash
 # Branch coverage of the rooms that decide and undo, by the fast tests: prints branches covered, all branches and the share
-# for each, and what a room misses with --missing. AGENTD_SEEDS narrows or widens the simulated lives (0-999 by default). The tests of the API are among them.
+# for each, and what a room misses with --missing. AGENTD_SEEDS narrows or widens the simulated lives (0-999 by
+# default). The tests that run are those of the four rooms and of the API.
 # Exit status: 0 when all reach the aim, else 1.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -10,12 +11,13 @@ dotnet build "$root/tests/Agent.Tests" --nologo --verbosity quiet -clp:NoSummary
 cp -r "$root/tests/Agent.Tests/bin/Debug/net10.0" "$work/tests"
 dotnet restore "$root/tests/coverage" --verbosity quiet
 dotnet msbuild "$root/tests/coverage" -nologo -verbosity:minimal -t:Measure "-p:TargetPath=$work/tests/Agent.Tests.dll" \
-    "-p:CoverletOutput=$work/coverage.xml" -p:CoverletOutputFormat=cobertura '-p:Include="[agentd]*"' >"$work/log" || { cat "$work/log" >&2; exit 1; }
+    "-p:CoverletOutput=$work/coverage.xml" -p:CoverletOutputFormat=cobertura '-p:Include=[agentd]*' >"$work/log" || { cat "$work/log" >&2; exit 1; }
 report=$work/coverage.xml
 /usr/bin/python3 - "$report" "${1:-}" <<'PYTHON'
 import collections, re, sys, xml.etree.ElementTree as xml
 rooms, aim = ("Deployments", "State", "Releases", "Health"), 0.95
-lines = collections.defaultdict(lambda: (0, 0))     # a class lists a line twice, with its methods and with its own; async methods and lambdas are classes of their own
+# A class lists a line twice, with its methods and by itself; async methods and lambdas are classes of their own.
+lines = collections.defaultdict(lambda: (0, 0))
 for unit in xml.parse(sys.argv[1]).getroot().iter("class"):
     for line in unit.iter("line"):
         branches = re.search(r"\((\d+)/(\d+)\)", line.get("condition-coverage", ""))
