@@ -74,7 +74,9 @@ internal sealed class DeploymentEngine(
         ReleaseRef to = await ResolveAsync(options, request, cancellationToken);
         string? passedOver = await PassedOverAsync(options, request, to, cancellationToken);
         AppState state = log.State.App(request.App);
-        if (state.Current == to && !request.Force && LastLive(state) is { } live && (request.Trigger == Trigger.Track || (!HasOtherSettings(request.App, live) && await steps.IsRunningAsync(live, cancellationToken)))) return live;
+        // Where a person is needed, what runs need not be what was kept last.
+        if (state.Current == to && state.Attention is null && !request.Force && LastLive(state) is { } live
+            && (request.Trigger == Trigger.Track || (!HasOtherSettings(request.App, live) && await steps.IsRunningAsync(live, cancellationToken)))) return live;
         if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
         string id = $"{request.App}-{state.Count + 1}";
         log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, state.Current, state.Generation, to, request.Trigger, request.By) { PassedOver = passedOver });
