@@ -4,7 +4,7 @@ using System.Diagnostics;
 using Agent.Benchmarks;
 using Agent.TestHosts;
 
-var what = new Argument<string>("FIGURE") 
+var what = new Argument<string>("FIGURE")
 {
     Description = "rollback | gap | idle | health | start | overhead | transfer | recovery | processor | security | endurance | all",
 };
@@ -16,7 +16,7 @@ var size = new Option<int>("--percent") { Description = "share of the deployment
 var disk = new Option<string>("--disk") { Description = "a directory on a disk, in which hosts keep what they sync", DefaultValueFactory = _ => "/var/tmp" };
 var binaries = new Option<string?>("--binaries") { Description = "a directory with agentd and agentctl; left out: they are published first" };
 var json = new Option<bool>("--json") { Description = "for programs" };
-var root = new RootCommand("Measures the published agent on a throwaway host. Needs root. Exits with 1 where an aim is missed.") 
+var root = new RootCommand("Measures the published agent on a throwaway host. Needs root. Exits with 1 where an aim is missed.")
 {
     what, runs, quiet, minutes, size, disk, binaries, json,
 };
