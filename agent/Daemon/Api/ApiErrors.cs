@@ -27,6 +27,10 @@ internal static class ApiErrors
                 return new RpcException(new Status(StatusCode.Cancelled, "the caller went away"));
             case OperationCanceledException when stopping:
                 return new RpcException(new Status(StatusCode.Unavailable, "agentd is being stopped"));
+            case IOException or UnauthorizedAccessException:
+                // Full, read-only or sick: of all failures the one that people can mend with what the system says.
+                logger.DiskFailed(call, e.Message);
+                return From(new OperatorException(ExitCode.Refused, $"the disk does not take what agentd has to write: {e.Message}", "look at 'df -h', 'df -i' and 'mount' on the host", e));
             default:
                 string id = Guid.NewGuid().ToString("N")[..12];
                 logger.CallFailed(e, call, id);

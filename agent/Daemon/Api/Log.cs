@@ -23,6 +23,9 @@ internal static partial class Log
     [LoggerMessage(1105, LogLevel.Information, "{App}: {Wish} asked by {By} was refused: {Cause}")]
     public static partial void ChangeRefused(this ILogger logger, string app, string wish, string by, string cause);
 
+    [LoggerMessage(1109, LogLevel.Error, "{Call}: the disk failed: {Cause}")]
+    public static partial void DiskFailed(this ILogger logger, string call, string cause);
+
     [LoggerMessage(1106, LogLevel.Error, "The audit records cannot be written to {Path}: {Cause}; they are in this log alone until it works again")]
     public static partial void AuditNotWritten(this ILogger logger, string path, string cause);
 

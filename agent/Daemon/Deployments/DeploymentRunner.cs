@@ -106,8 +106,8 @@ internal sealed class DeploymentRunner(
     {
         string cause = cancellation.By is null ? Describe(e) : Cancelled(cancellation);
         logger.StepFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, cause, e);
-        // Not for a masked unit, a bus that is away, or a person who changed their mind.
-        bool blame = cancellation.By is null && e is GateException or HookException or OperatorException { Code: ExitCode.RolledBack };
+        // Not for a unit that somebody masked, stopped or restarted meanwhile, a bus that is away, or a person who changed their mind.
+        bool blame = cancellation.By is null && e is GateException { Verdict.ByHand: false } or HookException or OperatorException { Code: ExitCode.RolledBack };
         await evidence.CollectAsync(deployment, step, (e as GateException)?.Verdict.Last ?? [], work, stopping);
         log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, work.Redactor.Clean(cause), (e as OperatorException)?.Remedy ?? "", blame));
     }

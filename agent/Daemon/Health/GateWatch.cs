@@ -7,7 +7,8 @@ namespace Agent.Daemon.Health;
 /// <summary>How the gate ended.</summary>
 /// <param name="Cause">For people; why it failed, or what held.</param>
 /// <param name="Last">The last answer of each check, in the order of the definition.</param>
-internal sealed record GateVerdict(bool Healthy, string Cause, IReadOnlyList<CheckAnswer> Last);
+/// <param name="ByHand">It failed by what somebody did to a unit meanwhile: that says nothing of the release.</param>
+internal sealed record GateVerdict(bool Healthy, string Cause, IReadOnlyList<CheckAnswer> Last, bool ByHand = false);
 
 /// <summary>
 /// What the gate makes of what is seen: no clock, no effects. All times count from the begin of the watch, as <see cref="WatchedTime"/> does.
@@ -27,12 +28,13 @@ internal sealed class GateWatch
     private readonly Queue<string> news = new();
     private TimeSpan? goodSince;
     private string? failure;
+    private bool byHand;
 
     public GateWatch(AppDefinition definition, TimeSpan start, TimeSpan stable)
     {
         (this.start, this.stable) = (start, stable);
         checks = [.. definition.Checks.Select(check => new CheckWatch(check))];
-        units = [.. definition.Started.Select(unit => new UnitWatch(unit))];
+        units = [.. definition.Started.Select(unit => new UnitWatch(unit, definition.Units.Any(source => source is UnitSource.Rendered { Restart: null or "always", Schedule: null } && source.Name == unit)))];
         // What wavers when the stable time ends gets the time in which it would count as failing, then it does.
         settle = TimeSpan.FromSeconds(5) + definition.Checks.Select(check => check.Unhealthy * (check.Interval + check.Timeout)).DefaultIfEmpty().Max();
     }
@@ -53,7 +55,7 @@ internal sealed class GateWatch
     {
         UnitWatch unit = units.First(candidate => candidate.Name == state.Unit);
         string? before = unit.Last?.ActiveState;
-        failure ??= unit.Add(state, at);
+        if (failure is null) (failure, byHand) = unit.Add(state, at);
         if (before != state.ActiveState) news.Enqueue($"{state.Unit}: {state.ActiveState}");
     }
 
@@ -110,7 +112,7 @@ internal sealed class GateWatch
     private static string Count(int count, string noun) => count == 1 ? $"1 {noun}" : $"{count} {noun}s";
 
     private GateVerdict Verdict(bool healthy, string cause) =>
-        new(healthy, cause, [.. checks.Select(check => check.Last ?? new CheckAnswer(check.Options.Name, Passed: false, "no answer yet"))]);
+        new(healthy, cause, [.. checks.Select(check => check.Last ?? new CheckAnswer(check.Options.Name, Passed: false, "no answer yet"))], byHand);
 
     private sealed class CheckWatch(CheckOptions options)
     {
@@ -134,7 +136,8 @@ internal sealed class GateWatch
         }
     }
 
-    private sealed class UnitWatch(UnitName name)
+    /// <param name="always">systemd starts it again whatever ends it: so only a person, or another unit, makes it inactive.</param>
+    private sealed class UnitWatch(UnitName name, bool always)
     {
         private UnitState? first;
         private UnitState? firstActive;
@@ -148,21 +151,22 @@ internal sealed class GateWatch
         // active covers "exited" of a oneshot service that remains.
         public bool Active => Last?.ActiveState is "active" or "reloading";
 
-        /// <returns>Why the unit has failed; null where it has not.</returns>
-        public string? Add(UnitState state, TimeSpan at)
+        /// <returns>Why the unit has failed, and whether somebody did it by hand; a null cause where it has not.</returns>
+        public (string? Cause, bool ByHand) Add(UnitState state, TimeSpan at)
         {
             first ??= state;
             (Last, LastAt) = (state, at);
-            string end = Spoken.End(state);
-            if (state.LoadState != "loaded") return $"{Name} is {state.LoadState}";
-            if (state.ActiveState == "failed") return $"{Name} failed{(end.Length > 0 ? $": {end}" : "")}";
-            if (state.ActiveState == "inactive") return $"{Name} ended{(end.Length > 0 ? $": {end}" : "")}";
-            if (state.SubState.StartsWith("auto-restart", StringComparison.Ordinal)) return $"{Name} ended{(end.Length > 0 ? $": {end}" : "")}";
-            if (state.Restarts > first.Restarts) return $"{Name} ended and was restarted by systemd";
-            if (!Active) return null;
+            string end = Spoken.End(state) is { Length: > 0 } told ? $": {told}" : "";
+            if (state.LoadState != "loaded") return ($"{Name} is {state.LoadState}", state.LoadState == "masked");
+            if (state.ActiveState == "failed") return ($"{Name} failed{end}", false);
+            if (state.ActiveState == "inactive") return (always ? $"{Name} was stopped while it was watched" : $"{Name} ended{end}", always);
+            if (state.SubState.StartsWith("auto-restart", StringComparison.Ordinal)) return ($"{Name} ended{end}", false);
+            if (state.Restarts > first.Restarts) return ($"{Name} ended and was restarted by systemd", false);
+            if (!Active) return (null, false);
             firstActive ??= state;
-            if (state.InvocationId != firstActive.InvocationId) return $"{Name} was restarted while it was watched";
-            return state.MainPid != 0 && firstActive.MainPid != 0 && state.MainPid != firstActive.MainPid ? $"{Name} changed its main process while it was watched" : null;
+            // systemd counts the restarts that it makes by itself: this one was asked for.
+            if (state.InvocationId != firstActive.InvocationId) return ($"{Name} was restarted while it was watched", true);
+            return (state.MainPid != 0 && firstActive.MainPid != 0 && state.MainPid != firstActive.MainPid ? $"{Name} changed its main process while it was watched" : null, false);
         }
     }
 }

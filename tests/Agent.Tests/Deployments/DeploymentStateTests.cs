@@ -1,9 +1,9 @@
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
-using Outcome = Agent.Daemon.State.Outcome;
-using FsCheck;
 using FsCheck.Fluent;
+using FsCheck;
 using static Agent.Daemon.State.JournalRecord;
+using Outcome = Agent.Daemon.State.Outcome;
 
 namespace Agent.Tests.Deployments;
 

@@ -126,7 +126,7 @@ public class GateTests
     [InlineData("failed", "failed", "oom-kill", "killed", 9, "shop.service failed: signal 9 (oom-kill)")]
     [InlineData("failed", "failed", "core-dump", "dumped", 11, "shop.service failed: signal 11, core dumped (core-dump)")]
     [InlineData("failed", "failed", "timeout", "", 0, "shop.service failed: timeout")]
-    [InlineData("inactive", "dead", "success", "exited", 0, "shop.service ended: exit status 0")]
+    [InlineData("inactive", "dead", "success", "exited", 0, "shop.service was stopped while it was watched")]
     [InlineData("activating", "auto-restart", "exit-code", "exited", 1, "shop.service ended: exit status 1 (exit-code)")]
     public async Task A_unit_that_ends_fails_the_gate_at_once(string active, string sub, string result, string kind, int code, string cause)
     {
@@ -148,7 +148,8 @@ public class GateTests
     public async Task A_restart_by_systemd_between_two_looks_is_seen_by_the_count()
     {
         unit = now => now < 4 ? Running : Running with { Restarts = 1, InvocationId = "i2", MainPid = 101 };
-        Assert.Equal("shop.service ended and was restarted by systemd", (await WatchAsync(Check())).Cause);
+        GateVerdict verdict = await WatchAsync(Check());
+        Assert.Equal(("shop.service ended and was restarted by systemd", false), (verdict.Cause, verdict.ByHand));
     }
 
     [Fact]
@@ -162,7 +163,18 @@ public class GateTests
     public async Task A_restart_by_somebody_else_fails_the_gate()
     {
         unit = now => now < 4 ? Running : Running with { InvocationId = "i2", MainPid = 101 };
-        Assert.Equal("shop.service was restarted while it was watched", (await WatchAsync(Check())).Cause);
+        GateVerdict verdict = await WatchAsync(Check());
+        Assert.Equal(("shop.service was restarted while it was watched", true), (verdict.Cause, verdict.ByHand));
+    }
+
+    [Theory]
+    [InlineData("masked", "active", "shop.service is masked")]
+    [InlineData("loaded", "inactive", "shop.service was stopped while it was watched")]
+    public async Task What_somebody_did_to_a_unit_says_nothing_of_the_release(string load, string active, string told)
+    {
+        unit = now => now < 4 ? Running : Running with { LoadState = load, ActiveState = active };
+        GateVerdict verdict = await WatchAsync(Check());
+        Assert.Equal((false, told, true), (verdict.Healthy, verdict.Cause, verdict.ByHand));
     }
 
     [Fact]

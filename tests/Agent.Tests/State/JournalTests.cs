@@ -1,12 +1,12 @@
 using System.Text;
-using Agent.Artifacts;
 using Agent.Artifacts.Durable;
+using Agent.Artifacts;
 using Agent.Daemon.State;
 using Agent.Tests.Fakes;
-using Outcome = Agent.Daemon.State.Outcome;
-using FsCheck;
 using FsCheck.Fluent;
+using FsCheck;
 using static Agent.Daemon.State.JournalRecord;
+using Outcome = Agent.Daemon.State.Outcome;
 
 namespace Agent.Tests.State;
 
