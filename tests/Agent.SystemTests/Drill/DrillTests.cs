@@ -50,7 +50,9 @@ public sealed class DrillTests : AgentTest
         string before = await SeenAsync(host);
 
         Assert.Equal("130", await StoppedAsync(host, "--keep"));
-        Assert.Contains("crash-drill", await host.ShellAsync("agentctl status --socket /run/agentd-drill/agentd.sock", Cancel), StringComparison.Ordinal);
+        // The drill may have been stopped between a kill and the start that follows it a second later.
+        await EventuallyAsync("the agent that was kept answers", TimeSpan.FromSeconds(20), async () =>
+            (await host.AgentctlAsync(["status", "--socket", "/run/agentd-drill/agentd.sock"], Cancel)).Output.Contains("crash-drill", StringComparison.Ordinal));
         Assert.Equal("active", await host.ShellAsync("systemctl is-active agentd-drill", Cancel));
 
         Assert.Equal("130", await StoppedAsync(host, ""));
