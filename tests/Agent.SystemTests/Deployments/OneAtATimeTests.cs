@@ -30,7 +30,11 @@ public sealed class OneAtATimeTests : AgentTest
         Assert.Contains("shop-3 to v1.2.0 is at gate", rollback.Errors, StringComparison.Ordinal);
         Assert.Equal(0, (await first).Exit);
 
-        // The channel still points at v1.1.0, and the host follows it again.
+        // The channel still points at v1.1.0: what a person chose stays, until the channel moves or somebody says so.
+        poll = await host.AgentctlAsync(["poll"], Cancel);
+        Assert.Contains("v1.1.0 was passed over", poll.Output, StringComparison.Ordinal);
+        Assert.Equal("v1.2.0", host.State("shop").Current?.Version);
+        Assert.Equal(0, (await host.AgentctlAsync(["resume"], Cancel)).Exit);
         await EventuallyAsync("v1.1.0 is live again", TimeSpan.FromSeconds(60), () => Task.FromResult(host.State("shop") is { Running: null, Current.Version: "v1.1.0" }));
         await host.AssertAgreesAsync("shop", ["v1.1.0"], "afterwards", Cancel);
     }
