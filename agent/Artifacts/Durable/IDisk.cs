@@ -59,6 +59,9 @@ internal interface IDisk
     /// <summary>Removes an empty directory; nothing when it is missing.</summary>
     void RemoveDirectory(string path);
 
+    /// <summary>In place of a user or group: it stays. Source: chown(2).</summary>
+    const uint Unchanged = uint.MaxValue;
+
     /// <summary>Gives a file or directory to a user and a group; a link is not followed. Not synced.</summary>
     void SetOwner(string path, uint user, uint group);
 

@@ -60,7 +60,7 @@ internal sealed partial class AgentService
                 ?? throw new OperatorException(ExitCode.Refused, $"nothing of {app} was deployed yet, so it has no log", $"agentctl history --app {app}");
             UnitName[] units = [.. running.Units.Select(unit => unit.Name.IsService ? unit.Name : unit.Name.ToService()).Distinct()];
             // What an app prints of its own secrets is not for everybody who may look.
-            Redactor redactor = running.SecretsFile is { } secrets ? new Redactor(configuration.Secrets(secrets).Values) : Redactor.Nothing;
+            Redactor redactor = Redactor.Of(running, configuration);
             int lines = Math.Min(request.Lines > 0 ? request.Lines : DefaultLines, MostLines);
             if (request.Follow)
             {

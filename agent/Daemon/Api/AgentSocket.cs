@@ -37,7 +37,7 @@ internal static class AgentSocket
         Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
         try
         {
-            if (groups.Count > 0) Accounts.GiveToGroup(path, groups[0]);
+            if (groups.Count > 0) disk.SetOwner(path, IDisk.Unchanged, groups[0]);
             File.SetUnixFileMode(path, Mode);
             if (groups.Count > 1 && !AccessList.TrySet(path, [.. groups.Skip(1)])) logger.NoAccessLists(path, groups[0]);
             return socket;

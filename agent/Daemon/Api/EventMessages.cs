@@ -17,7 +17,7 @@ internal sealed class EventMessages(Func<string, Deployment> find)
         {
             At = Messages.Of(progress.At),
             Deployment = progress.Deployment,
-            Progress = new V1.ProgressEvent { Step = Messages.Word(progress.Step), Message = progress.Message, Done = progress.Done, Total = progress.Total },
+            Progress = new V1.ProgressEvent { Step = progress.Step.Word(), Message = progress.Message, Done = progress.Done, Total = progress.Total },
         },
         DeploymentEvent.Recorded { Record: JournalRecord.OfDeployment record } => Of(record),
         _ => null,
@@ -84,12 +84,12 @@ internal sealed class EventMessages(Func<string, Deployment> find)
     private V1.StepEvent Begin(Step step, DateTimeOffset at, V1.StepEvent.Types.Phase phase)
     {
         started[step] = at;
-        return new V1.StepEvent { Step = Messages.Word(step), Phase = phase };
+        return new V1.StepEvent { Step = step.Word(), Phase = phase };
     }
 
     private V1.StepEvent End(Step step, DateTimeOffset at, V1.StepEvent.Types.Phase phase, string? detail)
     {
-        var end = new V1.StepEvent { Step = Messages.Word(step), Phase = phase, Detail = detail ?? "" };
+        var end = new V1.StepEvent { Step = step.Word(), Phase = phase, Detail = detail ?? "" };
         // Wall-clock times from the journal: a clock step may have turned them round.
         if (started.TryGetValue(step, out DateTimeOffset begun) && at >= begun) end.Took = Duration.FromTimeSpan(at - begun);
         return end;

@@ -21,7 +21,7 @@ internal static class Messages
         Started = Of(deployment.Started),
         Finished = Of(deployment.Finished),
         Outcome = Of(deployment.Outcome),
-        Step = deployment.Step is { } step ? Word(step) : "",
+        Step = deployment.Step ?.Word() ?? "",
         Cause = deployment.Cause ?? "",
         Remedy = deployment.Remedy ?? "",
     };
@@ -90,7 +90,7 @@ internal static class Messages
     {
         var message = new V1.Evidence
         {
-            Step = deployment.Step is { } step ? Word(step) : evidence.Step,
+            Step = deployment.Step?.Word() ?? evidence.Step,
             Cause = deployment.Cause ?? "",
             Checks = { evidence.Checks.Select(Of) },
             Units = { evidence.Units.Select(Of) },
@@ -146,17 +146,6 @@ internal static class Messages
     public static Timestamp Of(DateTimeOffset at) => Timestamp.FromDateTimeOffset(at);
 
     public static Timestamp? Of(DateTimeOffset? at) => at is { } known ? Timestamp.FromDateTimeOffset(known) : null;
-
-    public static string Word(Step step) => step switch
-    {
-        Step.Fetch => "fetch",
-        Step.Stage => "stage",
-        Step.Prepare => "prepare",
-        Step.Flip => "flip",
-        Step.Restart => "restart",
-        Step.Gate => "gate",
-        _ => "sweep",
-    };
 
     public static string Word(Trigger trigger) => trigger switch
     {

@@ -1,5 +1,6 @@
 using System.Collections.Frozen;
 using Agent.Daemon.Configuration;
+using Agent.Daemon.Systemd;
 
 namespace Agent.Daemon.Api;
 

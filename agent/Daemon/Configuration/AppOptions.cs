@@ -214,6 +214,12 @@ internal interface IConfiguration
     string Effective(AppName? app, string? releaseYaml);
 }
 
+internal static class Configurations
+{
+    /// <summary>Null where the operator's file was taken away under a deployment: what was begun is ended all the same.</summary>
+    public static AppOptions? Find(this IConfiguration configuration, AppName app) => configuration.Apps.FirstOrDefault(options => options.Name == app);
+}
+
 /// <summary>agentd.yaml.</summary>
 /// <param name="Store">An absolute directory or an http(s) URL; null: no store is followed.</param>
 /// <param name="Poll">Time between polls. Default 60 s, 5 s or more.</param>

@@ -344,5 +344,5 @@ internal sealed class DeploymentEngine(
                 $"wait for it with 'agentctl watch {first.Id}', or for your turn with --wait");
     }
 
-    private static string Word(Step? step) => step?.ToString().ToLowerInvariant() ?? "its start";
+    private static string Word(Step? step) => step?.Word() ?? "its start";
 }

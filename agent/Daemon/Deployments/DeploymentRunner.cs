@@ -71,11 +71,11 @@ internal sealed class DeploymentRunner(
     private async Task DoAsync(Deployment deployment, Step step, DeploymentWork work, Cancellation cancellation, CancellationToken stopping)
     {
         using IDisposable? scope = Scope(deployment, step);
-        logger.StepStarts(deployment.App, deployment.To.Version, Name(step), deployment.Id);
+        logger.StepStarts(deployment.App, deployment.To.Version, step.Word(), deployment.Id);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation.Token, stopping);
         try
         {
-            string? detail = await WithDeadlineAsync(deployment, step, work, $"{Name(step)} took too long", token => steps.DoAsync(deployment, step, work, token), stop.Token);
+            string? detail = await WithDeadlineAsync(deployment, step, work, $"{step.Word()} took too long", token => steps.DoAsync(deployment, step, work, token), stop.Token);
             await hooks.RunAsync(deployment, step, before: false, work, stop.Token);
             TryRecord(new StepDone(Now, deployment.Id, step, detail), step);
         }
@@ -105,7 +105,7 @@ internal sealed class DeploymentRunner(
     private async Task FailAsync(Deployment deployment, Step step, Exception e, DeploymentWork work, Cancellation cancellation, CancellationToken stopping)
     {
         string cause = cancellation.By is null ? Describe(e) : Cancelled(cancellation);
-        logger.StepFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, cause, e);
+        logger.StepFailed(deployment.App, deployment.To.Version, step.Word(), deployment.Id, cause, e);
         // Not for a unit that somebody masked, stopped or restarted meanwhile, a bus that is away, or a person who changed their mind.
         bool blame = cancellation.By is null && e is GateException { Verdict.ByHand: false } or HookException or OperatorException { Code: ExitCode.RolledBack };
         await evidence.CollectAsync(deployment, step, (e as GateException)?.Verdict.Last ?? [], work, stopping);
@@ -125,7 +125,7 @@ internal sealed class DeploymentRunner(
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
-            logger.StepFailed(deployment.App, deployment.To.Version, Name(Step.Sweep), deployment.Id, e.Message, e);
+            logger.StepFailed(deployment.App, deployment.To.Version, Step.Sweep.Word(), deployment.Id, e.Message, e);
             log.RecordIfPossible(new StepFailed(Now, deployment.Id, Step.Sweep, Describe(e), (e as OperatorException)?.Remedy ?? "", Blame: false));
         }
     }
@@ -133,12 +133,12 @@ internal sealed class DeploymentRunner(
     private async Task UndoAsync(Deployment deployment, Step step, DeploymentWork work, CancellationToken stopping)
     {
         using IDisposable? scope = Scope(deployment, step);
-        logger.UndoStarts(deployment.App, deployment.To.Version, Name(step), deployment.Id);
+        logger.UndoStarts(deployment.App, deployment.To.Version, step.Word(), deployment.Id);
         log.RecordIfPossible(new UndoStarted(Now, deployment.Id, step));
         try
         {
             await WithDeadlineAsync(
-                deployment, step, work, $"going back over {Name(step)} took too long",
+                deployment, step, work, $"going back over {step.Word()} took too long",
                 async token =>
                 {
                     await steps.UndoAsync(deployment, step, work, token);
@@ -149,7 +149,7 @@ internal sealed class DeploymentRunner(
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
-            logger.UndoFailed(deployment.App, deployment.To.Version, Name(step), deployment.Id, e.Message, e);
+            logger.UndoFailed(deployment.App, deployment.To.Version, step.Word(), deployment.Id, e.Message, e);
             if (step is Step.Restart or Step.Gate) await evidence.CollectOldAsync(deployment, (e as GateException)?.Verdict.Last ?? [], work, stopping);
             log.RecordIfPossible(new UndoFailed(Now, deployment.Id, step, Describe(e)));
         }
@@ -223,8 +223,6 @@ internal sealed class DeploymentRunner(
     private IDisposable? Scope(Deployment deployment, Step step) => logger.DeploymentScope(deployment.App, deployment.Id, deployment.To.Version, step);
 
     private static string Cancelled(Cancellation cancellation) => $"cancelled by {cancellation.By}";
-
-    private static string Name(Step step) => step.ToString().ToLowerInvariant();
 
     private static string Describe(Exception e) => e is OperatorException or GateException or HookException or IOException or TimeoutException
         ? e.Message

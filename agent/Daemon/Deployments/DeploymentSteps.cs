@@ -22,7 +22,7 @@ internal sealed class DeploymentSteps(
     IConfiguration configuration, IArtifactSource source, InstalledReleases releases, SharedTree shared, Generations generations, ISupervisor supervisor, Gate gate, IDisk disk)
 {
     /// <summary>Time within which a step must be done; the gate has its own times on top.</summary>
-    public TimeSpan Deadline(AppName app, Step step, AppDefinition? definition) => Options(app)?.Deadlines.TryGetValue(step, out TimeSpan set) == true ? set : step switch
+    public TimeSpan Deadline(AppName app, Step step, AppDefinition? definition) => configuration.Find(app)?.Deadlines.TryGetValue(step, out TimeSpan set) == true ? set : step switch
     {
         Step.Fetch => TimeSpan.FromHours(1),
         Step.Stage or Step.Sweep => TimeSpan.FromMinutes(10),
@@ -71,7 +71,7 @@ internal sealed class DeploymentSteps(
                 GateVerdict verdict = await gate.WatchAsync(definition, definition.Gate.Start, definition.Gate.Stable, work.Message, cancellationToken);
                 return verdict.Healthy ? verdict.Cause : throw new GateException(verdict);
             case Step.Sweep:
-                Sweep(work.StateNow(), Options(app));
+                Sweep(work.StateNow(), configuration.Find(app));
                 return null;
             default:
                 throw new ArgumentOutOfRangeException(nameof(step));
@@ -216,9 +216,6 @@ internal sealed class DeploymentSteps(
         foreach (UnitName unit in added) await supervisor.EnableAsync(unit, cancellationToken);
         if (added.Length > 0 || before.Except(after).Any()) generations.SyncUnits();
     }
-
-    /// <summary>Null where the operator's file was taken away under a deployment: what was begun is ended all the same.</summary>
-    private AppOptions? Options(AppName app) => configuration.Apps.FirstOrDefault(options => options.Name == app);
 
     private static IEnumerable<UnitName> Started(Generation? generation) => generation?.Definition.Started ?? [];
 }

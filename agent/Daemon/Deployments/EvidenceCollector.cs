@@ -21,7 +21,7 @@ internal sealed class EvidenceCollector(
         Generation? to = generations.Find(deployment.App, deployment.Id);
         (IReadOnlyList<UnitEvidence> units, IReadOnlyList<LogEvidence> log) = await LookAsync(to, deployment.Started, work.Redactor, stopping);
         files.Write(deployment.App, deployment.Id, new Evidence(
-            Word(step), Checks(answers, work.Redactor), units, log, Hooks(work), Changed(deployment, to), FreeDisk(), MemoryAvailable()));
+            step.Word(), Checks(answers, work.Redactor), units, log, Hooks(work), Changed(deployment, to), FreeDisk(), MemoryAvailable()));
     }, stopping);
 
     /// <summary>What is to be seen of the old release that did not come back either.</summary>
@@ -116,6 +116,4 @@ internal sealed class EvidenceCollector(
     }
 
     private static string Bounded(string text) => text.Length > LineLength ? text[..LineLength] + "..." : text;
-
-    private static string Word(Step step) => step.ToString().ToLowerInvariant();
 }

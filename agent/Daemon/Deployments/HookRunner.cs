@@ -19,7 +19,7 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
         AppDefinition? definition = Definition(deployment, work);
         foreach (HookOptions hook in Hooks(deployment.App, definition).Where(hook => hook.Step == step && hook.Before == before))
         {
-            if (definition?.SecretsFile is { } secrets) work.Redactor = new Redactor(configuration.Secrets(secrets).Values);   // it gets them, so it may print them
+            if (definition is not null) work.Redactor = Redactor.Of(definition, configuration);   // it gets the secrets, so it may print them
             work.Message.Report(hook.Name);
             string user = hook.User ?? definition?.User ?? deployment.App.Value;
             await supervisor.MakeUserAsync(user, cancellationToken);
@@ -42,7 +42,7 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
             await supervisor.StopAsync(UnitOf(deployment, hook), cancellationToken);
     }
 
-    private IEnumerable<HookOptions> Hooks(AppName app, AppDefinition? definition) => (definition is null ? Options(app)?.Hooks : definition.Hooks) ?? [];
+    private IEnumerable<HookOptions> Hooks(AppName app, AppDefinition? definition) => (definition is null ? configuration.Find(app)?.Hooks : definition.Hooks) ?? [];
 
     /// <summary>Null before the release lies on this host: then only the operator's hooks can run.</summary>
     private AppDefinition? Definition(Deployment deployment, DeploymentWork work) =>
@@ -54,7 +54,7 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
         string release = releases.ReleaseDirectory(deployment.App, deployment.To.Version);
         bool staged = releases.Holds(deployment.App, deployment.To);
         IReadOnlyList<string> words = CommandLine.Split(hook.Line);
-        var environment = new Dictionary<string, string>(definition?.Environment ?? Options(deployment.App)?.Environment ?? ImmutableDictionary<string, string>.Empty, StringComparer.Ordinal)
+        var environment = new Dictionary<string, string>(definition?.Environment ?? configuration.Find(deployment.App)?.Environment ?? ImmutableDictionary<string, string>.Empty, StringComparer.Ordinal)
         {
             ["AGENTD_APP"] = deployment.App.Value,
             ["AGENTD_DEPLOYMENT"] = deployment.Id,
@@ -66,8 +66,6 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
             UnitOf(deployment, hook), $"{hook.Name} of {deployment.App} {deployment.To.Version}", [Path.Combine(release, words[0]), .. words.Skip(1)], user, staged ? release : "/",
             environment, definition?.SecretsFile is { } secrets ? [secrets] : [], hook.Timeout, hook.Memory);
     }
-
-    private AppOptions? Options(AppName app) => configuration.Apps.FirstOrDefault(options => options.Name == app);
 
     private static UnitName UnitOf(Deployment deployment, HookOptions hook) => new($"agentd-{deployment.Id}-{hook.Name}.service");
 }

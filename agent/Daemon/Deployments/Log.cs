@@ -9,7 +9,7 @@ internal static partial class Log   // 1200-1299
         LoggerMessage.DefineScope<string, string, string, string>("{App} {Deployment} {Release} {Step}");
 
     public static IDisposable? DeploymentScope(this ILogger logger, AppName app, string deployment, string release, Step step) =>
-        Scope(logger, app.Value, deployment, release, step.ToString().ToLowerInvariant());
+        Scope(logger, app.Value, deployment, release, step.Word());
 
     [LoggerMessage(1200, LogLevel.Information, "{App} {Release}: {Step} starts ({Deployment})")]
     public static partial void StepStarts(this ILogger logger, AppName app, string release, string step, string deployment);

@@ -1,3 +1,6 @@
+using Agent.Artifacts;
+using Agent.Daemon.Configuration;
+
 namespace Agent.Daemon.Deployments;
 
 /// <summary>Takes the values of secrets out of what people and files get to see.</summary>
@@ -13,6 +16,11 @@ internal sealed class Redactor
         this.values = [.. values.SelectMany(v => v.Split('\n')).Where(v => v.Length >= Shortest).Distinct().OrderByDescending(v => v.Length)];
 
     public static Redactor Nothing { get; } = new([]);
+
+    /// <summary>For what an app of this definition prints.</summary>
+    /// <exception cref="OperatorException">Its secrets cannot be read (<see cref="ExitCode.Refused"/>).</exception>
+    public static Redactor Of(AppDefinition definition, IConfiguration configuration) =>
+        definition.SecretsFile is { } file ? new Redactor(configuration.Secrets(file).Values) : Nothing;
 
     public string Clean(string text)
     {

@@ -8,7 +8,7 @@ internal static class Verdict
     public static string Of(Deployment deployment, Evidence? evidence)
     {
         string release = $"{deployment.App} {deployment.To.Version}", old = deployment.From?.Version ?? "what ran before";
-        string step = deployment.Step?.ToString().ToLowerInvariant() ?? "start";
+        string step = deployment.Step?.Word() ?? "start";
         string cause = First(deployment);
         string first = cause.StartsWith("cancelled ", StringComparison.Ordinal) ? $"{release} was {cause}, at {step}" : $"{release} failed at {step}: {cause}";
         bool quarantined = deployment.Records.Exists(record => record is JournalRecord.DeploymentFinished { Quarantine: true });

@@ -41,7 +41,7 @@ internal sealed class StatusReporter(Notify notify, DeploymentEngine engine, ICo
 
     private static string Describe(AppState state)
     {
-        if (state.Running is { } d) return $"{state.Name} {d.From?.Version ?? "nothing"} -> {d.To.Version} at {d.Step?.ToString().ToLowerInvariant() ?? "start"}";
+        if (state.Running is { } d) return $"{state.Name} {d.From?.Version ?? "nothing"} -> {d.To.Version} at {d.Step?.Word() ?? "start"}";
         if (state.Attention is { } attention) return $"{state.Name} needs operator (deployment {attention.Deployment})";
         return state.Current is { } current ? $"{state.Name} {current.Version} live" : $"{state.Name} not deployed";
     }

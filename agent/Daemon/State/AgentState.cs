@@ -77,7 +77,7 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
             StepFailed { Step: not Step.Sweep } r when deployment.Cause is null => deployment with { Step = r.Step, Cause = r.Cause, Remedy = r.Remedy },
             Interrupted when deployment.Cause is null && !IsCommitted(deployment) => deployment with
             {
-                Cause = $"agentd stopped during {(deployment.Step?.ToString() ?? "start").ToLowerInvariant()} (power cut, crash or restart)",
+                Cause = $"agentd stopped during {deployment.Step?.Word() ?? "start"} (power cut, crash or restart)",
                 Remedy = "deploy again",
             },
             UndoFailed r when r.Step is Step.Flip or Step.Restart or Step.Gate => deployment with { Cause = $"{deployment.Cause}; going back failed: {r.Cause}" },

@@ -15,6 +15,12 @@ internal enum Step
     Sweep,
 }
 
+internal static class Steps
+{
+    /// <summary>As people and files name it: <c>fetch</c>.</summary>
+    public static string Word(this Step step) => step.ToString().ToLowerInvariant();
+}
+
 /// <summary>How a deployment ended.</summary>
 internal enum Outcome
 {

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.RegularExpressions;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
@@ -45,8 +44,8 @@ internal sealed partial class Supervisor
 
     public async Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken)
     {
-        if (Users.Find(user) is { } known) return known;
-        if (!UserPattern().IsMatch(user))
+        if (Accounts.Find(user) is { } known) return known;
+        if (!Names.IsUser(user))
             throw new OperatorException(ExitCode.Usage, $"there is no user '{user}', and none can be made by that name", "use a-z, 0-9, '_' and '-', 31 at most, beginning with a letter or '_'");
         // One after the other: they share a unit.
         await makingUser.WaitAsync(cancellationToken);
@@ -59,7 +58,7 @@ internal sealed partial class Supervisor
             // The name service may remember for a moment that there was no such user.
             for (long began = time.GetTimestamp(); end.Succeeded && time.GetElapsedTime(began) < TimeSpan.FromSeconds(5); await Task.Delay(Pause, time, cancellationToken))
             {
-                if (Users.Find(user) is not { } made) continue;
+                if (Accounts.Find(user) is not { } made) continue;
                 logger.UserMade(user, made.Uid);
                 return made;
             }
@@ -166,7 +165,4 @@ internal sealed partial class Supervisor
         }
         await ResetFailedAsync(unit, cancellationToken);
     }
-
-    [GeneratedRegex(@"\A[a-z_][a-z0-9_-]{0,30}\z")]
-    private static partial Regex UserPattern();
 }

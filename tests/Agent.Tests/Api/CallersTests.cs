@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using Agent.Artifacts;
 using Agent.Daemon.Api;
 using Agent.Daemon.Configuration;
+using Agent.Daemon.Systemd;
 
 namespace Agent.Tests.Api;
 
