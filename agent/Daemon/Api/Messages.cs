@@ -21,7 +21,7 @@ internal static class Messages
         Started = Of(deployment.Started),
         Finished = Of(deployment.Finished),
         Outcome = Of(deployment.Outcome),
-        Step = deployment.Step ?.Word() ?? "",
+        Step = deployment.Step?.Word() ?? "",
         Cause = deployment.Cause ?? "",
         Remedy = deployment.Remedy ?? "",
     };
