@@ -28,7 +28,7 @@ internal static class ConfigurationKeys
     public static readonly string[] Gate = ["start", "stable"];
 
     /// <summary>Steps of a deployment, in their order.</summary>
-    public static readonly string[] Steps = ["fetch", "stage", "prepare", "flip", "restart", "gate", "sweep"];
+    public static readonly string[] Steps = ["fetch", "stage", "prepare", "backup", "migrate", "flip", "restart", "gate", "contract", "sweep"];
 
     /// <summary>What a rendered unit may be allowed to do by <c>allow</c>.</summary>
     public static readonly string[] Walls =

@@ -16,6 +16,12 @@ internal sealed record DeploymentRequest(AppName App, Track? Wanted, Trigger Tri
     /// <summary>Refused unless this version runs; <c>none</c>: nothing runs. Null: anything.</summary>
     public string? Expect { get; init; }
 
+    /// <summary>For <see cref="Trigger.Rollback"/>: a restore point that the database is put back to; null: none.</summary>
+    public string? RestorePoint { get; init; }
+
+    /// <summary>For <see cref="Trigger.Rollback"/>: whatever the database has seen.</summary>
+    public bool IgnoreSchema { get; init; }
+
     /// <summary>Takes what is waited for, for people, where one deployment is under way; null: it is refused then.</summary>
     public Action<string>? Waiting { get; init; }
 }
@@ -79,9 +85,24 @@ internal sealed class DeploymentEngine(
             && (request.Trigger == Trigger.Track || (!HasOtherSettings(request.App, live) && await steps.IsRunningAsync(live, cancellationToken)))) return live;
         if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
         string id = $"{request.App}-{state.Count + 1}";
-        log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, state.Current, state.Generation, to, request.Trigger, request.By) { PassedOver = passedOver });
+        log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, state.Current, state.Generation, to, request.Trigger, request.By)
+        {
+            PassedOver = passedOver,
+            RestorePoint = request.RestorePoint,
+            IgnoreSchema = request.IgnoreSchema,
+        });
         Go(id);
         return log.State.Find(id)!;
+    }
+
+    /// <summary>Keeps deployments of an app from starting, for what must not meet one: until it is disposed of.</summary>
+    /// <exception cref="OperatorException">One is under way (<see cref="ExitCode.Refused"/>).</exception>
+    public IDisposable TakeTurn(AppName app, string by)
+    {
+        IDisposable turn = queue.TryTake(app, by) ?? throw Busy(app);
+        if (log.State.App(app).Running is null) return turn;
+        turn.Dispose();
+        throw Busy(app);
     }
 
     /// <summary>Goes back from a deployment under way, as if the step under way had failed; returns when that has begun.</summary>

@@ -26,7 +26,7 @@ internal static class Verdict
 
     /// <summary>The first cause alone: what the way back added comes after it.</summary>
     private static string First(Deployment deployment) =>
-        deployment.Records.OfType<JournalRecord.StepFailed>().FirstOrDefault(failed => failed.Step != Step.Sweep)?.Cause ?? deployment.Cause ?? "";
+        deployment.Records.OfType<JournalRecord.StepFailed>().FirstOrDefault(failed => failed.Step is not (Step.Contract or Step.Sweep))?.Cause ?? deployment.Cause ?? "";
 
     private static string Whose(Evidence? evidence, Deployment deployment)
     {

@@ -46,7 +46,7 @@ internal sealed class World : IDisposable
         var comparison = new GenerationComparison(generations, Installed);
         Evidence = new EvidenceFiles(disk, options.Data);
         var steps = new DeploymentSteps(
-            Configuration, Source, Installed, new SharedTree(disk, Installed), generations, system, new Gate(new FakeProbe(system, fuse, brake), system, time), disk);
+            Configuration, Source, Installed, new SharedTree(disk, Installed), generations, system, null!, new Gate(new FakeProbe(system, fuse, brake), system, time), disk);
         var runner = new DeploymentRunner(
             Log, steps, new HookRunner(Configuration, Installed, generations, system, NullLogger<HookRunner>.Instance),
             new EvidenceCollector(system, generations, comparison, Evidence, disk, options, time, NullLogger<EvidenceCollector>.Instance), time, NullLogger<DeploymentRunner>.Instance);
