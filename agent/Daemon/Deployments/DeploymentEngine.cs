@@ -224,7 +224,8 @@ internal sealed class DeploymentEngine(
 
     /// <summary>
     /// Finishes or undoes what an earlier run of the agent left. To be awaited before READY: on return every effect is undone
-    /// or the sweep is done; whether the old release answers again is watched afterwards.
+    /// or the sweep is done; whether the old release answers again is watched afterwards, and what takes the database, which may
+    /// start later than the agent or be held by another host.
     /// </summary>
     public async Task RecoverAsync(CancellationToken cancellationToken)
     {
@@ -237,7 +238,7 @@ internal sealed class DeploymentEngine(
                 log.RecordIfPossible(new JournalRecord.Interrupted(time.GetUtcNow(), deployment.Id));
                 await runner.StopHooksAsync(deployment, cancellationToken);
                 using var nobody = new Cancellation();
-                await runner.RunAsync(deployment.Id, s => s is DeploymentState.Backward { Undo: [Step.Gate] }, nobody, cancellationToken);
+                await runner.RunAsync(deployment.Id, MayComeLater, nobody, cancellationToken);
             }
             Tidy(() => steps.RemoveLeftovers(log.State.App(state.Name)));
             Tidy(() => RemoveOldEvidence(state.Name));
@@ -247,6 +248,9 @@ internal sealed class DeploymentEngine(
 
     /// <summary>Waits until nothing is under way any more, or the agent stops.</summary>
     public Task IdleAsync() => Task.WhenAll(running.Values);
+
+    private static bool MayComeLater(DeploymentState state) =>
+        state is DeploymentState.Backward { Undo: [Step.Gate] or [Step.Migrate, ..] } or DeploymentState.Sweeping { Step: Step.Contract };
 
     private void Go(string id)
     {
