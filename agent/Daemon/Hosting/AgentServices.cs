@@ -7,6 +7,7 @@ using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
 using Agent.Daemon.Health;
 using Agent.Daemon.Migrations;
+using Agent.Daemon.Migrations.RestorePoints;
 using Agent.Daemon.Releases;
 using Agent.Daemon.State;
 using Agent.Daemon.Systemd;
@@ -83,7 +84,7 @@ internal static class AgentServices
 
     public static IServiceCollection AddMigrations(this IServiceCollection services) => services
         .AddSingleton(provider => new MigrationTools(
-            provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<IRestorePoints>(),
+            provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<IDisk>(), new PointsOfMigrations(provider.GetRequiredService<RestorePoints>()),
             static _ => null, Environment.MachineName, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Migrator>>()))
         .AddSingleton<IMigrator, Migrator>();
 
