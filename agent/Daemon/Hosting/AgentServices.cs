@@ -7,6 +7,7 @@ using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
 using Agent.Daemon.Health;
 using Agent.Daemon.Migrations;
+using Agent.Daemon.Migrations.RestorePoints;
 using Agent.Daemon.Releases;
 using Agent.Daemon.State;
 using Agent.Daemon.Systemd;
@@ -78,6 +79,9 @@ internal static class AgentServices
         .AddSingleton<EvidenceCollector>()
         .AddSingleton<HookRunner>()
         .AddSingleton<IMigrator, Migrator>()
+        .AddSingleton<RestorePointService.Admin>(_ => (app, _) => (_, _, _) => throw new OperatorException(
+            ExitCode.Refused, $"the role of {app} may not make databases", "as the server's administrator: ALTER ROLE ... CREATEDB"))
+        .AddSingleton<RestorePointService>()
         .AddSingleton<DeploymentSteps>()
         .AddSingleton<DeploymentRunner>()
         .AddSingleton(provider => ActivatorUtilities.CreateInstance<DeploymentEngine>(provider, provider.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping));
