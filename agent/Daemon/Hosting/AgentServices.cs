@@ -77,10 +77,15 @@ internal static class AgentServices
         .AddSingleton<GenerationComparison>()
         .AddSingleton<EvidenceCollector>()
         .AddSingleton<HookRunner>()
-        .AddSingleton<IMigrator, Migrator>()
         .AddSingleton<DeploymentSteps>()
         .AddSingleton<DeploymentRunner>()
         .AddSingleton(provider => ActivatorUtilities.CreateInstance<DeploymentEngine>(provider, provider.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping));
+
+    public static IServiceCollection AddMigrations(this IServiceCollection services) => services
+        .AddSingleton(provider => new MigrationTools(
+            provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<IRestorePoints>(),
+            static _ => null, Environment.MachineName, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Migrator>>()))
+        .AddSingleton<IMigrator, Migrator>();
 
     public static IServiceCollection AddTracking(this IServiceCollection services) => services
         .AddSingleton(provider =>
