@@ -63,9 +63,9 @@ public sealed class DatabaseCreationTests : IDisposable
     public async Task An_admin_who_is_no_superuser_makes_it_too()
     {
         await server.ExecuteAsync("postgres", $"CREATE ROLE {Name}_admin LOGIN CREATEDB CREATEROLE PASSWORD 'x'");
-        ConfigurationFiles configuration = Configuration("database: {admin: ADMIN}", $"ADMIN=postgres://{Name}_admin:x@127.0.0.1:{server.Port}/postgres?sslmode=disable\n");
+        ConfigurationFiles configuration = Configuration("database: {admin: ADMIN}", $"ADMIN=postgres://{Name}_admin:x@127.0.0.1:{server.Port}/postgres\n");
         await CreateAsync(configuration, disk, new StaticSupervisor(_ => throw new NotSupportedException()));
-        Assert.EndsWith($"@127.0.0.1:{server.Port}/{Name}?sslmode=disable\n", disk.ReadText(Secrets), StringComparison.Ordinal);
+        Assert.EndsWith($"@127.0.0.1:{server.Port}/{Name}\n", disk.ReadText(Secrets), StringComparison.Ordinal);
         Assert.Equal(Name, await Admins.AskAsync(Address(configuration, "DATABASE_URL").ConnectionString, "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"));
     }
 
