@@ -8,6 +8,7 @@ using Agent.Daemon.Fetching;
 using Agent.Daemon.Health;
 using Agent.Daemon.Migrations;
 using Agent.Daemon.Migrations.Administration;
+using Agent.Daemon.Migrations.Planning;
 using Agent.Daemon.Migrations.RestorePoints;
 using Agent.Daemon.Releases;
 using Agent.Daemon.State;
@@ -92,10 +93,11 @@ internal static class AgentServices
         .AddSingleton<RestorePointService.Admin>(provider => (app, options) => (database, statements, cancellationToken) =>
             provider.GetRequiredService<AdminSession>().ExecuteAsync(provider.GetRequiredService<IConfiguration>().App(app), options, database, statements, cancellationToken))
         .AddSingleton<RestorePointService>()
+        .AddSingleton(_ => new MigrationPlanner(SqlParser.Load()))
         .AddSingleton<IRestorePoints, DeploymentRestorePoints>()
         .AddSingleton(provider => new MigrationTools(
             provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<IRestorePoints>(),
-            static _ => null, Environment.MachineName, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Migrator>>()))
+            provider.GetRequiredService<MigrationPlanner>().OnlyAdds, Environment.MachineName, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Migrator>>()))
         .AddSingleton<IMigrator, Migrator>();
 
     public static IServiceCollection AddTracking(this IServiceCollection services) => services

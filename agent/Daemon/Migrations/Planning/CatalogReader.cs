@@ -72,8 +72,9 @@ internal static partial class CatalogReader
     private static async Task<List<Relation>> RelationsAsync(NpgsqlConnection connection, HashSet<string> words, CancellationToken cancellationToken) => await RowsAsync(connection,
         $"""
         WITH named AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'i', 'I') AND {Ours} LIMIT {MostRows}),
-        wanted AS (SELECT oid FROM named UNION SELECT indrelid FROM pg_index JOIN named ON indexrelid = oid
-            UNION SELECT conrelid FROM pg_constraint JOIN named ON confrelid = oid WHERE contype = 'f' UNION SELECT confrelid FROM pg_constraint JOIN named ON conrelid = oid WHERE contype = 'f')
+        wanted AS (SELECT oid FROM named UNION SELECT indrelid FROM pg_index WHERE indexrelid IN (SELECT oid FROM named)
+            UNION SELECT conrelid FROM pg_constraint WHERE contype = 'f' AND confrelid IN (SELECT oid FROM named)
+            UNION SELECT confrelid FROM pg_constraint WHERE contype = 'f' AND conrelid IN (SELECT oid FROM named))
         SELECT c.oid, n.nspname::text, c.relname::text, c.relkind,
             (CASE WHEN c.relkind = 'p' THEN (SELECT coalesce(sum(p.reltuples) FILTER (WHERE p.reltuples > 0), 0) FROM pg_partition_tree(c.oid) t JOIN pg_class p ON p.oid = t.relid WHERE t.isleaf) ELSE c.reltuples END)::bigint,
             c.relpages::bigint, coalesce(i.indrelid, 0::oid)

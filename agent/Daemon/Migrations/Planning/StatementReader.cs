@@ -22,7 +22,7 @@ internal sealed partial class StatementReader(SqlParser parser, Catalog catalog,
                 ReadQuery(node);
                 break;
             case "InsertStmt" or "UpdateStmt" or "DeleteStmt" or "MergeStmt":
-                ReadChange(node);
+                ReadQuery(node);
                 break;
             case "CopyStmt":
                 if (s["relation"].Exists) found.Lock(s["relation"].Table, s.Is("is_from") ? LockMode.RowExclusive : LockMode.AccessShare);
@@ -90,7 +90,7 @@ internal sealed partial class StatementReader(SqlParser parser, Catalog catalog,
             switch (field)
             {
                 case "InsertStmt" or "UpdateStmt" or "DeleteStmt" or "MergeStmt":
-                    found.Lock(inner["relation"].Table, LockMode.RowExclusive);
+                    ReadChange(field[..^"Stmt".Length].ToUpperInvariant(), inner);
                     break;
                 case "intoClause" when inner["rel"].Exists:
                     scope.Make(inner["rel"].Table);
@@ -102,13 +102,11 @@ internal sealed partial class StatementReader(SqlParser parser, Catalog catalog,
         ReadCalls(node);
     }
 
-    private void ReadChange(Syntax node)
+    // Also in WITH, where it runs as well.
+    private void ReadChange(string verb, Syntax s)
     {
-        Syntax s = node.Body;
         SqlName table = s["relation"].Table;
         found.Lock(table, LockMode.RowExclusive);
-        ReadQuery(node);
-        string verb = node.Kind[..^"Stmt".Length].ToUpperInvariant();
         if (!scope.IsNew(table))
         {
             found.Changes();
