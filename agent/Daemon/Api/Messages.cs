@@ -24,6 +24,7 @@ internal static class Messages
         Step = deployment.Step?.Word() ?? "",
         Cause = deployment.Cause ?? "",
         Remedy = deployment.Remedy ?? "",
+        StuckAtSchema = deployment.IsStuckAtSchema,
     };
 
     public static V1.InstalledRelease Of(InstalledRelease release) => new()

@@ -155,6 +155,9 @@ internal sealed record AppOptions(
 
     /// <summary>As <see cref="AppDefinition.SecretsFile"/>, for what needs no release.</summary>
     public string? SecretsFile { get; init; }
+
+    /// <summary>Where that file is, or would be.</summary>
+    public string SecretsPath { get; init; } = "";
 }
 
 /// <summary>What one release of an app runs as here: the release's agent.yaml under the operator's file.</summary>

@@ -175,7 +175,7 @@ internal sealed class DeploymentRunner(
         {
             logger.UndoFailed(deployment.App, deployment.To.Version, step.Word(), deployment.Id, e.Message, e);
             if (step is Step.Restart or Step.Gate) await evidence.CollectOldAsync(deployment, (e as GateException)?.Verdict.Last ?? [], work, stopping);
-            log.RecordIfPossible(new UndoFailed(Now, deployment.Id, step, Describe(e)));
+            log.RecordIfPossible(new UndoFailed(Now, deployment.Id, step, work.Redactor.Clean(Describe(e))) { Remedy = (e as OperatorException)?.Remedy });
         }
     }
 

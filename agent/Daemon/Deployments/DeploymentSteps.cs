@@ -62,7 +62,7 @@ internal sealed class DeploymentSteps(
             case Step.Backup:
                 work.Migration = await migrator.BeginAsync(RequestOf(deployment)!, work.Message, cancellationToken);
                 work.Contract = work.Migration.Contract;
-                return work.Migration.Pending ? await work.Migration.BackUpAsync(work.Message, cancellationToken) : "nothing is pending";
+                return work.Migration.Pending ? await work.Migration.BackUpAsync(work.Message, cancellationToken) : null;
             case Step.Migrate:
                 return await work.Migration!.MigrateAsync(work.Message, cancellationToken);   // the lock goes when this is journaled
             case Step.Contract:
@@ -149,6 +149,7 @@ internal sealed class DeploymentSteps(
         releases.RemoveLeftovers(state.Name);
         shared.RemoveLeftovers(state.Name);
         generations.RemoveLeftovers(state.Name, state.Generation is { } id ? generations.Find(state.Name, id) : null);
+        if (configuration.Find(state.Name)?.Database is { } database) migrator.RemoveLeftovers(state.Name, database);
     }
 
     /// <summary>Whether every unit of what a deployment made is active.</summary>

@@ -37,8 +37,7 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
     /// <summary>Ends what an agent that was killed left running of a deployment.</summary>
     public async Task StopAsync(Deployment deployment, DeploymentWork work, CancellationToken cancellationToken)
     {
-        // Those before the next step run while that has not begun.
-        foreach (HookOptions hook in Hooks(deployment.App, Definition(deployment, work)).Where(hook => hook.Step == (deployment.Step ?? Step.Fetch) || hook.Step == deployment.Step + 1))
+        foreach (HookOptions hook in Hooks(deployment.App, Definition(deployment, work)))
             await supervisor.StopAsync(UnitOf(deployment, hook), cancellationToken);
     }
 

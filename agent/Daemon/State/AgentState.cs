@@ -80,7 +80,8 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
                 Cause = $"agentd stopped during {deployment.Step?.Word() ?? "start"} (power cut, crash or restart)",
                 Remedy = "deploy again",
             },
-            UndoFailed r when r.Step is Step.Migrate or Step.Flip or Step.Restart or Step.Gate => deployment with { Cause = $"{deployment.Cause}; going back failed: {r.Cause}" },
+            UndoFailed { Step: Step.Migrate } r => deployment with { Cause = $"{deployment.Cause}; {r.Cause}", Remedy = r.Remedy ?? deployment.Remedy },
+            UndoFailed r when r.Step is Step.Flip or Step.Restart or Step.Gate => deployment with { Cause = $"{deployment.Cause}; going back failed: {r.Cause}" },
             DeploymentFinished r => deployment with { Finished = r.At, Outcome = r.Outcome },
             _ => deployment,
         };

@@ -22,6 +22,9 @@ internal sealed record Deployment(
     /// <summary>A person said that this release can live with the database as it is.</summary>
     public bool IgnoreSchema => Start?.IgnoreSchema ?? false;
 
+    /// <summary>The old release could not come back, since it could not live with the database as it is: the new one was left where it was.</summary>
+    public bool IsStuckAtSchema => Records.Exists(record => record is JournalRecord.UndoFailed { Step: State.Step.Migrate });
+
     private JournalRecord.DeploymentStarted? Start => Records[0] as JournalRecord.DeploymentStarted;
 }
 

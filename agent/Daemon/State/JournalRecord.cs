@@ -128,7 +128,11 @@ internal abstract record JournalRecord(DateTimeOffset At)
 
     internal sealed record UndoDone(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
 
-    internal sealed record UndoFailed(DateTimeOffset At, string Deployment, Step Step, string Cause) : OfDeployment(At, Deployment);
+    internal sealed record UndoFailed(DateTimeOffset At, string Deployment, Step Step, string Cause) : OfDeployment(At, Deployment)
+    {
+        /// <summary>What to do about it; null: what the first failure said.</summary>
+        public string? Remedy { get; init; }
+    }
 
     /// <param name="Quarantine">The release is never deployed here by itself again.</param>
     internal sealed record DeploymentFinished(DateTimeOffset At, string Deployment, Outcome Outcome, bool Quarantine) : OfDeployment(At, Deployment);
