@@ -84,7 +84,7 @@ internal static partial class Zstd
                     write(output.AsMemory(0, produced));
                     total += produced;
                 }
-                while (consumed < (nuint)length || produced == output.Length);
+                while (consumed < (nuint)length || (produced == output.Length && expected != 0));   // what it still holds
             }
             return expected == 0 ? total : throw new InvalidDataException("zstd: it is cut short");
         }

@@ -18,8 +18,8 @@ internal sealed record Restored(RestorePoint Point, RestorePoint Before, string?
 /// one transaction; so nothing that fails or is killed on the way leaves another database than before.
 /// </summary>
 /// <param name="admin">For what the app's own role may not do.</param>
-internal sealed class RestorePoints(
-    IConfiguration configuration, IDisk disk, ISupervisor supervisor, RestorePoints.Admin admin, TimeProvider time, ILogger<RestorePoints> logger)
+internal sealed class RestorePointService(
+    IConfiguration configuration, IDisk disk, ISupervisor supervisor, RestorePointService.Admin admin, TimeProvider time, ILogger<RestorePointService> logger)
 {
     /// <summary>Statements as whoever may make databases for this app.</summary>
     public delegate AdminStatements Admin(AppName app, DatabaseOptions options);
@@ -229,7 +229,7 @@ internal sealed class RestorePoints(
         RestorePoint wanted, AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
     {
         RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
-        return TakeAsync(app, options with { RestorePoints = kept with { Keep = int.MaxValue, MaxAge = null, MaxSize = null, Command = null } }, address, reason, messages, cancellationToken);
+        return TakeAsync(app, options with { RestorePoints = kept with { Keep = int.MaxValue, MaxAge = null, MaxSize = null } }, address, reason, messages, cancellationToken);
     }
 
     private async Task RestoreIntoAsync(AppName app, DatabaseOptions options, RestorePoint point, DatabaseAddress into, string application, CancellationToken cancellationToken)
