@@ -67,6 +67,12 @@ internal sealed class Shop : IDisposable
 
     public IProgress<string> Messages => new Sink(this);
 
+    /// <summary>How often something was told.</summary>
+    public int Count(string part)
+    {
+        lock (Told) return Told.Count(told => told.Contains(part, StringComparison.Ordinal));
+    }
+
     /// <summary>All that a deployment does that is kept.</summary>
     /// <returns>What it said of its migrations, and behind the commit.</returns>
     public async Task<(string? Before, string? After)> DeployAsync(DatabaseUser? from, DatabaseUser to, Migrator? host = null, bool ignoreSchema = false, string? point = null)
@@ -191,6 +197,10 @@ internal sealed class PointsInMemory : IRestorePoints
 
     /// <summary>Does what a restore does to the database.</summary>
     public Func<Task> Restore { get; set; } = static () => Task.CompletedTask;
+
+    public void RemoveLeftovers(AppName app, DatabaseOptions options)
+    {
+    }
 
     public IReadOnlyList<PointInTime> List(AppName app, DatabaseOptions options) => All;
 
