@@ -39,6 +39,34 @@ internal sealed record DeploymentWork(Func<AppState> StateNow, IProgress<Transfe
     }
 }
 
+/// <summary>Hands lines on, and keeps the last ones.</summary>
+internal sealed class LastLines(IProgress<string> next) : IProgress<string>
+{
+    // As many as a hook's evidence has.
+    private const int Most = 100;
+
+    private readonly Lock gate = new();
+    private readonly Queue<string> lines = new();
+
+    public IReadOnlyList<string> Lines
+    {
+        get
+        {
+            lock (gate) return [.. lines];
+        }
+    }
+
+    public void Report(string value)
+    {
+        lock (gate)
+        {
+            if (lines.Count == Most) lines.Dequeue();
+            lines.Enqueue(value);
+        }
+        next.Report(value);
+    }
+}
+
 /// <summary>A person's wish to go back from a deployment under way.</summary>
 internal sealed class Cancellation : IDisposable
 {
