@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 
@@ -31,6 +32,7 @@ internal sealed class HealthProbe(ISupervisor supervisor, string releases, TimeP
         catch (Exception e) when (e is HttpRequestException or IOException or SocketException)
         {
             cancellationToken.ThrowIfCancellationRequested();
+            if (NotAsked(e) is { } own) throw own;
             return Answer(check, passed: false, Explain(e));
         }
     }
@@ -71,6 +73,12 @@ internal sealed class HealthProbe(ISupervisor supervisor, string releases, TimeP
         UnitAnswer.Of(await supervisor.GetStateAsync(unit, cancellationToken).ConfigureAwait(false));
 
     private static CheckAnswer Answer(CheckOptions check, bool passed, string detail) => new(check.Name, passed, Spoken.Line(detail, DetailAtMost));
+
+    /// <summary>What this process lacked to ask at all, which says nothing about the application; null: it was asked.</summary>
+    internal static OperatorException? NotAsked(Exception error) =>
+        error is SocketException { SocketErrorCode: SocketError.TooManyOpenSockets } || (error.InnerException is { } inner && NotAsked(inner) is not null)
+            ? new OperatorException(ExitCode.NeedsOperator, "agentd could not ask: it has no file descriptor left", "see what it holds: ls -l /proc/$(pidof agentd)/fd; raise its LimitNOFILE", error)
+            : null;
 
     private static string Explain(Exception error)
     {

@@ -56,6 +56,16 @@ public sealed class HealthProbeTests : IDisposable
     }
 
     [Theory]
+    [InlineData(SocketError.TooManyOpenSockets, true)]
+    [InlineData(SocketError.ConnectionRefused, false)]
+    public void Blames_no_application_for_descriptors_that_the_agent_lacks(SocketError error, bool lacks)
+    {
+        var socket = new SocketException((int)error);
+        Assert.Equal(lacks, HealthProbe.NotAsked(socket) is not null);
+        Assert.Equal(lacks, HealthProbe.NotAsked(new HttpRequestException("http", socket)) is { Code: not ExitCode.RolledBack });
+    }
+
+    [Theory]
     [InlineData("ready", "X-State: fine\r\n", "all is ready", true, "200 in 0 ms")]
     [InlineData("ready", "X-State: fine\r\n", "the secret of the app", false, "GET /up gave 200 without 'ready' in its body")]
     [InlineData("ready", "X-State: Fine\r\n", "ready", false, "GET /up gave 200 with a header x-state that is not 'fine'")]
