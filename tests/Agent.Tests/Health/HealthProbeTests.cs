@@ -56,13 +56,21 @@ public sealed class HealthProbeTests : IDisposable
     }
 
     [Theory]
-    [InlineData(SocketError.TooManyOpenSockets, true)]
-    [InlineData(SocketError.ConnectionRefused, false)]
-    public void Blames_no_application_for_descriptors_that_the_agent_lacks(SocketError error, bool lacks)
+    [InlineData(3, true)]
+    [InlineData(int.MaxValue, false)]
+    public async Task Asks_again_where_the_agent_has_no_descriptor_left_and_blames_no_application(int without, bool answered)
     {
-        var socket = new SocketException((int)error);
-        Assert.Equal(lacks, HealthProbe.NotAsked(socket) is not null);
-        Assert.Equal(lacks, HealthProbe.NotAsked(new HttpRequestException("http", socket)) is { Code: not ExitCode.RolledBack });
+        var check = new CheckOptions.UnitActive("unit", new UnitName("shop.service"), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), 1, 1);
+        int looks = 0;
+        var probed = new HealthProbe(
+            new StaticSupervisor(name => looks++ < without
+                ? throw new HttpRequestException("no socket", new SocketException((int)SocketError.TooManyOpenSockets))
+                : new UnitState(name, "loaded", "active", "running", "success", 0, 12, "", 0, "", null)),
+            "/srv", time);
+        Task<CheckAnswer> answer = probed.ProbeAsync(App, check, CancellationToken.None);
+        while (time.AdvanceToNext()) { }
+        if (answered) Assert.True((await answer).Passed);
+        else Assert.NotEqual(ExitCode.RolledBack, (await Assert.ThrowsAsync<OperatorException>(() => answer)).Code);
     }
 
     [Theory]
