@@ -34,6 +34,33 @@ internal static class JsonMessages
         _ => "changed",
     };
 
+    public static void RestorePoint(Utf8JsonWriter writer, RestorePoint point)
+    {
+        writer.Text("id", point.Id);
+        writer.Text("app", point.App);
+        writer.Time("at", point.At);
+        writer.Text("release", point.Release);
+        writer.Text("deployment", point.Deployment);
+        writer.Text("last_migration", point.LastMigration);
+        writer.Text("database", point.Database);
+        writer.Text("server_version", point.ServerVersion);
+        writer.Text("format", point.Format);
+        writer.Number("size_bytes", point.Sha256.Length > 0 ? point.SizeBytes : null);
+        writer.WriteNumber("database_bytes", point.DatabaseBytes);
+        writer.Text("sha256", point.Sha256);
+        writer.Text("by", point.By);
+        writer.WriteBoolean("newest", point.Newest);
+        writer.Text("kept_because", point.KeptBecause);
+    }
+
+    public static void RestorePointReport(Utf8JsonWriter writer, RestorePointReport report)
+    {
+        writer.WriteBoolean("succeeded", report.Succeeded);
+        writer.Text("message", report.Message);
+        writer.Texts("details", report.Details);
+        writer.Text("new_restore_point", report.NewRestorePoint);
+    }
+
     public static void Deployment(Utf8JsonWriter writer, Deployment deployment)
     {
         writer.Text("id", deployment.Id);

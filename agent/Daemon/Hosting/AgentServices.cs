@@ -6,6 +6,8 @@ using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
 using Agent.Daemon.Health;
+using Agent.Daemon.Migrations;
+using Agent.Daemon.Migrations.RestorePoints;
 using Agent.Daemon.Releases;
 using Agent.Daemon.State;
 using Agent.Daemon.Systemd;
@@ -79,6 +81,16 @@ internal static class AgentServices
         .AddSingleton<DeploymentSteps>()
         .AddSingleton<DeploymentRunner>()
         .AddSingleton(provider => ActivatorUtilities.CreateInstance<DeploymentEngine>(provider, provider.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping));
+
+    public static IServiceCollection AddMigrations(this IServiceCollection services) => services
+        .AddSingleton<RestorePointService.Admin>(_ => (app, _) => (_, _, _) => throw new OperatorException(
+            ExitCode.Refused, $"the role of {app} may not make databases", "as the server's administrator: ALTER ROLE ... CREATEDB"))
+        .AddSingleton<RestorePointService>()
+        .AddSingleton<IRestorePoints, DeploymentRestorePoints>()
+        .AddSingleton(provider => new MigrationTools(
+            provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<IRestorePoints>(),
+            static _ => null, Environment.MachineName, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Migrator>>()))
+        .AddSingleton<IMigrator, Migrator>();
 
     public static IServiceCollection AddTracking(this IServiceCollection services) => services
         .AddSingleton(provider =>

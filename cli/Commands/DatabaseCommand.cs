@@ -1,0 +1,14 @@
+namespace Agent.Cli.Commands;
+
+/// <summary><c>agentctl db</c>: a file Database...Command for each verb below it.</summary>
+internal static class DatabaseCommand
+{
+    public static Verb Create(Verbs verbs) => new("db", "An app's database: migrations, restore points, access.", "agentctl db list", "agentctl db plan v1.2.0")
+    {
+        DatabaseBackupCommand.Create(verbs),
+        DatabaseListCommand.Create(verbs),
+        DatabaseVerifyCommand.Create(verbs),
+        DatabaseRestoreCommand.Create(verbs),
+        DatabaseDownloadCommand.Create(verbs),
+    };
+}
