@@ -7,16 +7,6 @@ namespace Agent.SystemTests.Hosting;
 /// <summary>What happens to the agent, to its log and to those who watch it, in the middle of a deployment.</summary>
 public sealed class AgentItselfTests(AgentItselfTests.OneHost shared) : AgentTest, IClassFixture<AgentItselfTests.OneHost>
 {
-    // More than agentd may have open.
-    private const string Crowd = """
-        import os, socket, time
-        callers = [socket.socket(socket.AF_UNIX) for _ in range(800)]
-        for caller in callers:
-            caller.connect("/run/agentd/agentd.sock")
-        os.system("systemd-notify --ready")
-        time.sleep(120)
-        """;
-
     private static int s_minor;
 
     [Theory]
@@ -124,65 +114,6 @@ public sealed class AgentItselfTests(AgentItselfTests.OneHost shared) : AgentTes
         Assert.True(deploy.Exit == 0, deploy.Errors);
         Assert.Equal(agent, await host.MainPidAsync("agentd", Cancel));
         await host.AssertAgreesAsync("shop", [host.State("shop").Current!.Version], "awake again", Cancel);
-    }
-
-    [Fact]
-    public async Task Callers_that_connect_and_stay_take_nothing_from_a_deployment()
-    {
-        AgentHost host = await shared.GetAsync(Cancel);
-        await host.Host.WriteAsync("/root/crowd.py", Crowd, Cancel);
-        await WithDropInAsync(host, "LimitNOFILE=512", async () =>
-        {
-            int agent = await host.MainPidAsync("agentd", Cancel);
-            Task ComeAsync(string unit) => host.ShellAsync($"systemd-run --quiet --unit={unit} --property=Type=notify --property=NotifyAccess=all --collect python3 /root/crowd.py", Cancel);
-            CommandResult deploy = await InTheGateAsync(host, "ok", () => ComeAsync("crowd"));
-            await ComeAsync("more");   // takes the place of who watched the deployment
-            CommandResult another = await host.AgentctlAsync(["status"], Cancel);
-            await host.ShellAsync("systemctl stop crowd more", Cancel);
-            Assert.True(another.Exit == 4, $"exit {another.Exit}: {another.Output}{another.Errors}");
-            Assert.True(deploy.Exit == 0, deploy.Errors);
-            await host.AssertAgreesAsync("shop", [host.State("shop").Current!.Version], "after them", Cancel);
-            Assert.Equal(agent, await host.MainPidAsync("agentd", Cancel));
-        });
-    }
-
-    [Theory]
-    [InlineData("+1d")]
-    [InlineData("-1d")]
-    public async Task A_clock_that_is_set_by_a_day_in_the_gate_changes_nothing(string jump)
-    {
-        const string Library = "/usr/lib/*/faketime/libfaketimeMT.so.1", Clock = "/etc/agentd-clock";
-        AgentHost host = await shared.GetAsync(Cancel);
-        string library = await host.ShellAsync($"ls {Library} 2>/dev/null || true", Cancel);
-        if (library.Length == 0) Assert.Skip("libfaketime is not installed: apt-get install faketime");
-        await host.Host.WriteAsync(Clock, "+0d", Cancel);
-        await WithDropInAsync(host, $"Environment=LD_PRELOAD={library} FAKETIME_TIMESTAMP_FILE={Clock} FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1", async () =>
-        {
-            int agent = await host.MainPidAsync("agentd", Cancel);
-            CommandResult deploy = await InTheGateAsync(host, "ok", () => host.Host.WriteAsync(Clock, jump, Cancel));
-            Assert.True(deploy.Exit == 0, deploy.Errors);
-            Deployment last = host.State("shop").Deployments[^1];
-            TimeSpan took = last.Records[^1].At - last.Records[0].At;
-            Assert.True(took.Duration() > TimeSpan.FromHours(23), $"the agent's clock did not jump: {took}");
-            Assert.Equal(agent, await host.MainPidAsync("agentd", Cancel));
-            await host.AssertAgreesAsync("shop", [last.To.Version], jump, Cancel);
-        });
-    }
-
-    /// <summary>Runs agentd with an addition to the [Service] of its unit.</summary>
-    private static async Task WithDropInAsync(AgentHost host, string setting, Func<Task> act)
-    {
-        const string Directory = "/etc/systemd/system/agentd.service.d";
-        await host.Host.WriteAsync($"{Directory}/test.conf", $"[Service]\n{setting}\n", Cancel);
-        await host.ShellAsync("systemctl daemon-reload; systemctl restart agentd", Cancel);
-        try
-        {
-            await act();
-        }
-        finally
-        {
-            await host.ShellAsync($"rm -r {Directory}; systemctl daemon-reload; systemctl restart agentd", CancellationToken.None);
-        }
     }
 
     private static string Version() => $"v1.{Interlocked.Increment(ref s_minor)}.0";
