@@ -16,6 +16,9 @@ internal sealed record DeploymentWork(Func<AppState> StateNow, IProgress<Transfe
     /// <summary>Set by prepare.</summary>
     public AppDefinition? Definition { get; set; }
 
+    /// <summary>What hooks before prepare go by, read once; null: nobody needed it, or the release did not lie on this host.</summary>
+    public AppDefinition? Foreseen { get; set; }
+
     /// <summary>Knows the app's secrets from prepare on.</summary>
     public Redactor Redactor { get; set; } = Redactor.Nothing;
 
