@@ -72,7 +72,8 @@ internal sealed class HealthProbe(ISupervisor supervisor, string releases, TimeP
 
     private static CheckAnswer Answer(CheckOptions check, bool passed, string detail) => new(check.Name, passed, Spoken.Line(detail, DetailAtMost));
 
-    private static string Explain(Exception error)
+    /// <summary>For people: what kept a connection from an answer.</summary>
+    internal static string Explain(Exception error)
     {
         for (Exception? e = error; e is not null; e = e.InnerException)
         {

@@ -14,7 +14,7 @@ internal sealed record Deployment(
     DateTimeOffset? Finished, Outcome? Outcome, Step? Step, string? Cause, string? Remedy, ImmutableList<JournalRecord.OfDeployment> Records)
 {
     /// <summary>What the app's track pointed at when a person asked for this instead; null: the same, or nothing.</summary>
-    public string? PassedOver => (Records[0] as JournalRecord.DeploymentStarted)?.PassedOver;
+    public string? PassedOver => ((JournalRecord.DeploymentStarted)Records[0]).PassedOver;
 }
 
 /// <summary>A release that failed here and is never deployed by itself again.</summary>
