@@ -1,3 +1,4 @@
+using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
@@ -85,7 +86,7 @@ public class DeploymentStepsTests
         room.Configuration.ChangeOptions = options => options with { Deadlines = new Dictionary<Step, TimeSpan> { [Step.Gate] = TimeSpan.FromSeconds(7) } };
         Assert.Equal(TimeSpan.FromSeconds(7), room.Steps.Deadline(World.Shop, Step.Gate, definition));
         Assert.Equal(TimeSpan.FromMinutes(1), room.Steps.Deadline(World.Shop, Step.Flip, definition));
-        Assert.Equal(TimeSpan.FromHours(1), room.Steps.Deadline(new Artifacts.AppName("blog"), Step.Fetch, null));
+        Assert.Equal(TimeSpan.FromHours(1), room.Steps.Deadline(new AppName("blog"), Step.Fetch, null));
     }
 
     [Fact]
