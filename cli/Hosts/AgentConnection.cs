@@ -19,6 +19,7 @@ internal sealed class AgentConnection : IDisposable
     private readonly SocketsHttpHandler handler;
     private readonly GrpcChannel channel;
     private readonly AgentService.AgentServiceClient client;
+    private readonly DatabaseService.DatabaseServiceClient database;
     private OperatorException? failure;
 
     public AgentConnection(string path, TimeProvider time)
@@ -35,17 +36,35 @@ internal sealed class AgentConnection : IDisposable
         };
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
         client = new AgentService.AgentServiceClient(channel);
+        database = new DatabaseService.DatabaseServiceClient(channel);
     }
 
     /// <summary>Asks one question.</summary>
     /// <param name="limit">Null: 30 s.</param>
-    public async Task<T> AskAsync<T>(
-        Func<AgentService.AgentServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken, TimeSpan? limit = null)
+    public Task<T> AskAsync<T>(
+        Func<AgentService.AgentServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken, TimeSpan? limit = null) =>
+        AskAsync(options => question(client, options), limit, cancellationToken);
+
+    /// <summary>Asks one question about a database.</summary>
+    /// <param name="limit">Null: 30 s.</param>
+    public Task<T> AskDatabaseAsync<T>(
+        Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken, TimeSpan? limit = null) =>
+        AskAsync(options => question(database, options), limit, cancellationToken);
+
+    /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
+    public IAsyncEnumerable<T> StreamAsync<T>(Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
+        StreamAsync(options => question(client, options), cancellationToken);
+
+    /// <summary>Asks for a stream about a database; it ends when the agent ends it.</summary>
+    public IAsyncEnumerable<T> StreamDatabaseAsync<T>(Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
+        StreamAsync(options => question(database, options), cancellationToken);
+
+    private async Task<T> AskAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> question, TimeSpan? limit, CancellationToken cancellationToken)
     {
         try
         {
             DateTime deadline = (time.GetUtcNow() + (limit ?? AnswerLimit)).UtcDateTime;
-            using AsyncUnaryCall<T> call = question(client, new CallOptions(deadline: deadline, cancellationToken: cancellationToken));
+            using AsyncUnaryCall<T> call = question(new CallOptions(deadline: deadline, cancellationToken: cancellationToken));
             return await call.ResponseAsync;
         }
         catch (RpcException e)
@@ -55,11 +74,9 @@ internal sealed class AgentConnection : IDisposable
         }
     }
 
-    /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
-    public async IAsyncEnumerable<T> StreamAsync<T>(
-        Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, [EnumeratorCancellation] CancellationToken cancellationToken)
+    private async IAsyncEnumerable<T> StreamAsync<T>(Func<CallOptions, AsyncServerStreamingCall<T>> question, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using AsyncServerStreamingCall<T> call = question(client, new CallOptions(cancellationToken: cancellationToken));
+        using AsyncServerStreamingCall<T> call = question(new CallOptions(cancellationToken: cancellationToken));
         while (true)
         {
             try

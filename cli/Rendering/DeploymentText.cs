@@ -50,6 +50,8 @@ internal sealed class DeploymentText(Terminal terminal)
             "fetch" => "could not be fetched",
             "stage" => "could not be laid out",
             "prepare" => "could not be prepared",
+            "backup" => "was not deployed",
+            "migrate" => "could not migrate the database",
             "flip" => "could not be made current",
             "restart" => "did not start",
             "gate" => "did not stay healthy",
@@ -59,6 +61,7 @@ internal sealed class DeploymentText(Terminal terminal)
         {
             Outcome.RolledBack when deployment.FromVersion.Length > 0 => $"rolled back, {deployment.FromVersion} is healthy",
             Outcome.RolledBack => "taken away again, there was no release before",
+            Outcome.NeedsOperator when deployment.StuckAtSchema => "it was left in place: a person must choose, agentd does nothing more by itself",
             Outcome.NeedsOperator when deployment.FromVersion.Length > 0 => $"{deployment.FromVersion} does not come back either: a person is needed, agentd does nothing more by itself",
             Outcome.NeedsOperator => "it could not be taken away again: a person is needed, agentd does nothing more by itself",
             _ => "nothing that runs was touched",
@@ -86,7 +89,7 @@ internal sealed class DeploymentText(Terminal terminal)
             case StepEvent.Types.Phase.Started when step.Step == "gate":
                 Word("checking");
                 break;
-            case StepEvent.Types.Phase.Done when Done(step.Step) is { } word:
+            case StepEvent.Types.Phase.Done when Done(step) is { } word:
                 Word(word);
                 break;
             case StepEvent.Types.Phase.UndoStarted when !goingBack:
@@ -120,11 +123,14 @@ internal sealed class DeploymentText(Terminal terminal)
         open = true;
     }
 
-    private static string? Done(string step) => step switch
+    private static string? Done(StepEvent step) => step.Step switch
     {
         "fetch" => "fetched",
         "stage" => "staged",
         "prepare" => "prepared",
+        "backup" => step.Detail.Length > 0 ? "backed up" : null,
+        "migrate" => "migrated",
+        "contract" => "contracted",
         "flip" => "flipped",
         "restart" => "restarted",
         _ => null,   // gate says "checking" when it begins; sweep is of no interest

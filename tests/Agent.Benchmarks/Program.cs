@@ -6,9 +6,9 @@ using Agent.TestHosts;
 
 var what = new Argument<string>("FIGURE")
 {
-    Description = "rollback | gap | idle | health | start | overhead | transfer | recovery | processor | security | endurance | all",
+    Description = "rollback | gap | idle | health | start | overhead | transfer | recovery | processor | security | endurance | database | stall | all",
 };
-what.AcceptOnlyFromAmong("rollback", "gap", "idle", "health", "start", "overhead", "transfer", "recovery", "processor", "security", "endurance", "all");
+what.AcceptOnlyFromAmong("rollback", "gap", "idle", "health", "start", "overhead", "transfer", "recovery", "processor", "security", "endurance", "database", "stall", "all");
 var runs = new Option<int>("--runs") { Description = "samples of each figure", DefaultValueFactory = _ => 5 };
 var quiet = new Option<int>("--quiet-seconds") { Description = "idle time before memory is read", DefaultValueFactory = _ => 60 };
 var minutes = new Option<int>("--minutes") { Description = "how long the processor time of an idle agent is watched", DefaultValueFactory = _ => 10 };
@@ -49,6 +49,11 @@ root.SetAction(async (parsed, cancellationToken) =>
         ];
     });
     await MeasureAsync(onDisk, agent => [("endurance", new Endurance(agent, parsed.GetValue(size)).AnswerAsync)]);
+    await MeasureAsync(onDisk, agent =>
+    {
+        var databases = new Databases(agent, samples);
+        return [("database", databases.NothingPendingAsync), ("stall", databases.StallAsync)];
+    });
     if (parsed.GetValue(json)) Figure.WriteJson(figures, Console.OpenStandardOutput());
     else Figure.WriteTable(figures, Console.Out);
     return figures.All(figure => figure.Met) ? 0 : 1;

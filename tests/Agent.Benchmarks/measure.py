@@ -8,6 +8,9 @@ measure.py tree DIR FILES BYTES SEED   makes a release of the sample and so many
                                  each can be compressed
 measure.py steps                 the last deployment in the journal, in ms: from its first record to its last; fetch, stage, prepare,
                                  flip, restart, gate, sweep
+measure.py step STEP             that step of the last deployment, in ms
+measure.py stall COMMAND...      runs COMMAND while a session holds the table busy for 10 s and an app reads it all the time; prints how long the app's longest
+                                 query took, in ms
 measure.py await STEP            waits until a deployment is in that step
 measure.py sizes                 agentd's resident memory and its highest in MB, open descriptors; its journal, all its data and /srv in MB
 measure.py processor SECONDS     % of a core in that time: agentd itself, what it started, its control group, and systemd with D-Bus
@@ -99,18 +102,57 @@ def records():
         return [json.loads(line.split(" ", 2)[2]) for line in journal if line.endswith("\n")]
 
 
-def steps():
-    def at(record):
-        whole, _, fraction = record["at"].partition("+")[0].rstrip("Z").partition(".")
-        return datetime.datetime.fromisoformat(whole).timestamp() * 1000 + float(f"0.{fraction or 0}") * 1000
+def at(record):
+    whole, _, fraction = record["at"].partition("+")[0].rstrip("Z").partition(".")
+    return datetime.datetime.fromisoformat(whole).timestamp() * 1000 + float(f"0.{fraction or 0}") * 1000
 
+
+def last_deployment():
     last = [record for record in records() if "deployment" in record]
-    last = [record for record in last if record["deployment"] == last[-1]["deployment"]]
-    took = [at(last[-1]) - at(last[0])]
-    for step in ("Fetch", "Stage", "Prepare", "Flip", "Restart", "Gate", "Sweep"):
-        times = {record["type"]: at(record) for record in last if record.get("step") == step}
-        took.append(times["step-done"] - times["step-started"])
-    print(" ".join(f"{time:.3f}" for time in took))
+    return [record for record in last if record["deployment"] == last[-1]["deployment"]]
+
+
+def took(step, deployment):
+    times = {record["type"]: at(record) for record in deployment if record.get("step") == step}
+    return times["step-done"] - times["step-started"]
+
+
+def steps():
+    last = last_deployment()
+    each = (took(step, last) for step in ("Fetch", "Stage", "Prepare", "Flip", "Restart", "Gate", "Sweep"))
+    print(" ".join(f"{time:.3f}" for time in (at(last[-1]) - at(last[0]), *each)))
+
+
+def stall(command):
+    url = "postgres://shop:shop@127.0.0.1:5432/shop"
+    holder = subprocess.Popen(["psql", "-qAt", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    holder.stdin.write("BEGIN; SELECT count(*) FROM busy;\n")
+    holder.stdin.flush()
+    holder.stdout.readline()
+    app = subprocess.Popen(["psql", "-qAt", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    longest, stop = [0.0], threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            start = time.monotonic()
+            app.stdin.write("SELECT note FROM busy WHERE id = 1;\n")
+            app.stdin.flush()
+            app.stdout.readline()
+            longest[0] = max(longest[0], time.monotonic() - start)
+            time.sleep(0.005)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    release = threading.Timer(10, lambda: (holder.stdin.write("COMMIT;\n"), holder.stdin.close()))
+    release.start()
+    run(command)
+    release.join()
+    stop.set()
+    asking.join()
+    app.stdin.close()
+    holder.wait()
+    app.wait()
+    print(f"{longest[0] * 1000:.1f}")
 
 
 def wait_for(step):
@@ -161,6 +203,10 @@ elif verb == "tree":
     tree(rest[0], int(rest[1]), int(rest[2]), int(rest[3]))
 elif verb == "steps":
     steps()
+elif verb == "step":
+    print(f"{took(rest[0], last_deployment()):.3f}")
+elif verb == "stall":
+    stall(rest)
 elif verb == "await":
     wait_for(rest[0])
 elif verb == "sizes":

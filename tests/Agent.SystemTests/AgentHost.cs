@@ -41,9 +41,10 @@ internal sealed class AgentHost : IAsyncDisposable
     /// <summary>Boots a host, makes the store, and installs the agent, which starts it.</summary>
     /// <param name="agent">agentd.yaml.</param>
     /// <param name="apps">apps.d: a file's text for each app; see <see cref="AppFile"/>.</param>
-    public static async Task<AgentHost> UpAsync(string name, string agent, IReadOnlyDictionary<string, string> apps, CancellationToken cancellationToken)
+    /// <param name="network">Of hosts that know each other by name; null: it is alone.</param>
+    public static async Task<AgentHost> UpAsync(string name, string agent, IReadOnlyDictionary<string, string> apps, CancellationToken cancellationToken, string? network = null)
     {
-        var options = new TestHostOptions { Binds = [new Bind(AppContext.BaseDirectory.TrimEnd('/'), Programs, Writable: false)] };
+        var options = new TestHostOptions { Network = network, Binds = [new Bind(AppContext.BaseDirectory.TrimEnd('/'), Programs, Writable: false)] };
         var host = new AgentHost(await TestHost.UpAsync(name, options, cancellationToken));
         try
         {

@@ -18,9 +18,11 @@ internal static class AgentApi
     {
         RoleGroups groups = RoleGroups.Of(options);
         builder.Services.AddGrpc();
+        builder.Services.AddSingleton<ApiCalls>();
         builder.Services.AddSingleton<AgentService>();
+        builder.Services.AddSingleton<DatabaseService>();
         builder.Services.AddSingleton<HealthService>();
-        builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, HealthReflection.Descriptor));
+        builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, V1.DatabaseReflection.Descriptor, HealthReflection.Descriptor));
         builder.Services.AddSingleton<ReflectionV1AlphaService>();   // what grpcurl and others still ask
         builder.Services.AddSingleton(new Callers(groups, options));
         builder.Services.AddSingleton(services => new AuditLog(
@@ -43,6 +45,7 @@ internal static class AgentApi
     public static WebApplication MapAgentApi(this WebApplication app)
     {
         app.MapGrpcService<AgentService>();
+        app.MapGrpcService<DatabaseService>();
         app.MapGrpcService<HealthService>();
         app.MapGrpcService<ReflectionService>();
         app.MapGrpcService<ReflectionV1AlphaService>();

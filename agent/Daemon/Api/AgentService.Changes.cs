@@ -11,28 +11,34 @@ namespace Agent.Daemon.Api;
 /// <summary>What changes something: each is recorded by <see cref="AuditLog"/>, with who asked and what became of it.</summary>
 internal sealed partial class AgentService
 {
-    private const string Done = "done";
-
     public override Task Deploy(V1.DeployRequest request, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context)
     {
         var wish = new Wish(request.App, Words("deploy", request.Version, request.Force ? "--force" : "", Expected(request.Expect)), request.Force ? Role.Admin : Role.None);
-        return DeployAsync(wish, request.Version, Trigger.Deploy, request.Force, request.Expect, request.Wait, responseStream, context);
+        return DeployAsync(wish, app => Request(app, request.Version, Trigger.Deploy, request.Expect) with { Force = request.Force }, request.Wait, responseStream, context);
     }
 
-    public override Task Rollback(V1.RollbackRequest request, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context) => DeployAsync(
-        new Wish(request.App, Words("rollback", request.Version, Expected(request.Expect))), request.Version, Trigger.Rollback, force: false, request.Expect, request.Wait, responseStream, context);
+    public override Task Rollback(V1.RollbackRequest request, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context)
+    {
+        string point = request.RestorePoint.Length > 0 ? $"--restore-database {request.RestorePoint}" : "", ignore = request.IgnoreSchema ? "--ignore-schema" : "";
+        var wish = new Wish(request.App, Words("rollback", request.Version, point, ignore, Expected(request.Expect)), point.Length + ignore.Length > 0 ? Role.Admin : Role.None);
+        return DeployAsync(wish, app => Request(app, request.Version, Trigger.Rollback, request.Expect) with
+        {
+            RestorePoint = request.RestorePoint.Length > 0 ? request.RestorePoint : null,
+            IgnoreSchema = request.IgnoreSchema,
+        }, request.Wait, responseStream, context);
+    }
 
     public override Task<V1.CancelDeploymentResponse> CancelDeployment(V1.CancelDeploymentRequest request, ServerCallContext context) =>
-        ChangeAsync(context, new Wish(request.App, Words("cancel", request.Deployment)), async (caller, cancellationToken) =>
+        calls.ChangeAsync(context, new Wish(request.App, Words("cancel", request.Deployment)), async (caller, cancellationToken) =>
         {
-            string id = request.Deployment.Length > 0 ? engine.Find(request.Deployment).Id : UnderWay(One(request.App));
+            string id = request.Deployment.Length > 0 ? engine.Find(request.Deployment).Id : UnderWay(calls.One(request.App));
             return new V1.CancelDeploymentResponse { Deployment = Messages.Of(await engine.CancelAsync(id, caller.By, cancellationToken)) };
         }, response => $"{response.Deployment.Id} goes back");
 
     public override Task<V1.ChangeResponse> Hold(V1.HoldRequest request, ServerCallContext context) =>
         ChangeAsync(context, new Wish(request.App, Words("hold", Because(request.Reason))), caller =>
         {
-            AppName app = One(request.App);
+            AppName app = calls.One(request.App);
             engine.Hold(app, caller.By, PlainText.Reason(request.Reason));
             return $"{app} is held: tracking leaves it alone until it is resumed";
         });
@@ -40,7 +46,7 @@ internal sealed partial class AgentService
     public override Task<V1.ChangeResponse> Resume(V1.ResumeRequest request, ServerCallContext context) =>
         ChangeAsync(context, new Wish(request.App, "resume"), caller =>
         {
-            AppName app = One(request.App);
+            AppName app = calls.One(request.App);
             engine.Resume(app, caller.By);
             Track? track = configuration.App(app).Track;
             return track is null ? $"{app} is held no more; it follows nothing, and runs what it is told" : $"{app} follows {track} again";
@@ -49,7 +55,7 @@ internal sealed partial class AgentService
     public override Task<V1.ChangeResponse> Pin(V1.PinRequest request, ServerCallContext context) =>
         ChangeAsync(context, new Wish(request.App, Words("pin", request.Version, Because(request.Reason))), caller =>
         {
-            AppName app = One(request.App);
+            AppName app = calls.One(request.App);
             string version = engine.Pin(app, request.Version.Length > 0 ? new ReleaseVersion(request.Version) : null, caller.By, PlainText.Reason(request.Reason));
             return $"{app} is pinned to {version}: tracking wants no other version";
         });
@@ -57,7 +63,7 @@ internal sealed partial class AgentService
     public override Task<V1.ChangeResponse> Unpin(V1.UnpinRequest request, ServerCallContext context) =>
         ChangeAsync(context, new Wish(request.App, "unpin"), caller =>
         {
-            AppName app = One(request.App);
+            AppName app = calls.One(request.App);
             engine.Unpin(app, caller.By);
             return $"{app} is not pinned";
         });
@@ -67,16 +73,16 @@ internal sealed partial class AgentService
         {
             string reason = PlainText.Reason(request.Reason);
             if (reason.Length == 0) throw new OperatorException(ExitCode.Usage, "a release leaves quarantine for a reason only", "say why: --reason TEXT");
-            AppName app = One(request.App);
+            AppName app = calls.One(request.App);
             var version = new ReleaseVersion(request.Version);
             engine.Unquarantine(app, version, caller.By, reason);
             return $"{app} {version} is not quarantined: it may be deployed by itself again";
         });
 
     public override Task<V1.PollResponse> Poll(V1.PollRequest request, ServerCallContext context) =>
-        ChangeAsync(context, new Wish(request.App, "poll"), async (_, cancellationToken) =>
+        calls.ChangeAsync(context, new Wish(request.App, "poll"), async (_, cancellationToken) =>
         {
-            AppName? app = request.App.Length > 0 ? One(request.App) : null;
+            AppName? app = request.App.Length > 0 ? calls.One(request.App) : null;
             var response = new V1.PollResponse();
             foreach (PollResult answer in await tracking.PollAsync(app, cancellationToken))
             {
@@ -101,23 +107,22 @@ internal sealed partial class AgentService
     private string UnderWay(AppName app) => engine.State(app).Running?.Id
         ?? throw new OperatorException(ExitCode.Refused, $"no deployment of {app} is under way", $"agentctl history --app {app}");
 
-    private Task<T> ChangeAsync<T>(ServerCallContext context, Wish wish, Func<Caller, CancellationToken, Task<T>> change, Func<T, string> outcome) =>
-        AnswerAsync(context, (caller, cancellationToken) => AuditedAsync(caller, wish, () => change(caller, cancellationToken), outcome), wish);
-
     /// <param name="change">Returns what is so now.</param>
     private Task<V1.ChangeResponse> ChangeAsync(ServerCallContext context, Wish wish, Func<Caller, string> change) =>
-        ChangeAsync(context, wish, (caller, _) => Task.FromResult(new V1.ChangeResponse { Message = change(caller) }), _ => Done);
+        calls.ChangeAsync(context, wish, (caller, _) => Task.FromResult(new V1.ChangeResponse { Message = change(caller) }), _ => Done);
 
-    private Task DeployAsync(
-        Wish wish, string version, Trigger trigger, bool force, string expect, bool wait, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context) =>
-        StreamAsync(context, async (caller, cancellationToken) =>
+    private static DeploymentRequest Request(AppName app, string version, Trigger trigger, string expect) =>
+        new(app, version.Length > 0 ? new Track.Exactly(new ReleaseVersion(version)) : null, trigger, By: "", Force: false)
         {
-            Deployment deployment = await AuditedAsync(caller, wish, () =>
+            Expect = expect is "" or "none" ? (expect.Length > 0 ? expect : null) : new ReleaseVersion(expect).Text,
+        };
+
+    private Task DeployAsync(Wish wish, Func<AppName, DeploymentRequest> wanted, bool wait, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context) =>
+        calls.StreamAsync(context, async (caller, cancellationToken) =>
+        {
+            Deployment deployment = await calls.AuditedAsync(caller, wish, () =>
             {
-                var request = new DeploymentRequest(One(wish.App), version.Length > 0 ? new Track.Exactly(new ReleaseVersion(version)) : null, trigger, caller.By, force)
-                {
-                    Expect = expect is "" or "none" ? (expect.Length > 0 ? expect : null) : new ReleaseVersion(expect).Text,
-                };
+                DeploymentRequest request = wanted(calls.One(wish.App)) with { By = caller.By };
                 return wait ? WaitAndStartAsync(request, responseStream, cancellationToken) : engine.StartAsync(request, cancellationToken);
             }, started => started.Id);
             if (deployment.Outcome is null)

@@ -11,31 +11,31 @@ internal sealed partial class AgentService
 {
     private const int DefaultDeployments = 20, DefaultLines = 50, MostLines = 10_000, DefaultRecords = 50, MostRecords = 10_000;
 
-    public override Task<V1.GetStatusResponse> GetStatus(V1.GetStatusRequest request, ServerCallContext context) => AnswerAsync(context, async (_, cancellationToken) =>
+    public override Task<V1.GetStatusResponse> GetStatus(V1.GetStatusRequest request, ServerCallContext context) => calls.AnswerAsync(context, async (_, cancellationToken) =>
     {
         var response = new V1.GetStatusResponse { Host = Environment.MachineName, AgentVersion = AgentApi.Version, Store = configuration.Agent.Store ?? "" };
-        foreach (AppOptions app in OneOrAll(request.App)) response.Apps.Add(await StatusAsync(app, cancellationToken));
+        foreach (AppOptions app in calls.OneOrAll(request.App)) response.Apps.Add(await StatusAsync(app, cancellationToken));
         return response;
     });
 
-    public override Task<V1.GetHealthResponse> GetHealth(V1.GetHealthRequest request, ServerCallContext context) => AnswerAsync(context, async (_, cancellationToken) =>
+    public override Task<V1.GetHealthResponse> GetHealth(V1.GetHealthRequest request, ServerCallContext context) => calls.AnswerAsync(context, async (_, cancellationToken) =>
     {
-        V1.AppHealth[] apps = await Task.WhenAll(OneOrAll(request.App).Select(app => HealthAsync(app.Name, cancellationToken)));
+        V1.AppHealth[] apps = await Task.WhenAll(calls.OneOrAll(request.App).Select(app => HealthAsync(app.Name, cancellationToken)));
         return new V1.GetHealthResponse { Apps = { apps }, Store = Messages.Of(tracking.Health()) };
     });
 
     public override Task WatchDeployment(V1.WatchDeploymentRequest request, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context) =>
-        StreamAsync(context, (_, cancellationToken) => SendEventsAsync(engine.Find(request.Deployment).Id, responseStream, cancellationToken));
+        calls.StreamAsync(context, (_, cancellationToken) => SendEventsAsync(engine.Find(request.Deployment).Id, responseStream, cancellationToken));
 
-    public override Task<V1.ListDeploymentsResponse> ListDeployments(V1.ListDeploymentsRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>
+    public override Task<V1.ListDeploymentsResponse> ListDeployments(V1.ListDeploymentsRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
     {
-        IEnumerable<Deployment> newest = OneOrAll(request.App).SelectMany(app => engine.State(app.Name).Deployments)
+        IEnumerable<Deployment> newest = calls.OneOrAll(request.App).SelectMany(app => engine.State(app.Name).Deployments)
             .OrderByDescending(deployment => deployment.Started)
             .Take(request.Limit > 0 ? request.Limit : DefaultDeployments);
         return Task.FromResult(new V1.ListDeploymentsResponse { Deployments = { newest.Select(Messages.Of) } });
     });
 
-    public override Task<V1.GetDeploymentResponse> GetDeployment(V1.GetDeploymentRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>
+    public override Task<V1.GetDeploymentResponse> GetDeployment(V1.GetDeploymentRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
     {
         Deployment deployment = request.Deployment.Length > 0 ? engine.Find(request.Deployment) : NewestFailure(request.App);
         var response = new V1.GetDeploymentResponse
@@ -49,13 +49,13 @@ internal sealed partial class AgentService
         return Task.FromResult(response);
     });
 
-    public override Task<V1.ListReleasesResponse> ListReleases(V1.ListReleasesRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>
-        Task.FromResult(new V1.ListReleasesResponse { Releases = { engine.Releases(One(request.App)).Select(Messages.Of) } }));
+    public override Task<V1.ListReleasesResponse> ListReleases(V1.ListReleasesRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
+        Task.FromResult(new V1.ListReleasesResponse { Releases = { engine.Releases(calls.One(request.App)).Select(Messages.Of) } }));
 
     public override Task ReadLogs(V1.ReadLogsRequest request, IServerStreamWriter<V1.LogLine> responseStream, ServerCallContext context) =>
-        StreamAsync(context, async (_, cancellationToken) =>
+        calls.StreamAsync(context, async (_, cancellationToken) =>
         {
-            AppName app = One(request.App);
+            AppName app = calls.One(request.App);
             AppDefinition running = engine.Running(app)
                 ?? throw new OperatorException(ExitCode.Refused, $"nothing of {app} was deployed yet, so it has no log", $"agentctl history --app {app}");
             UnitName[] units = [.. running.Units.Select(unit => unit.Name.IsService ? unit.Name : unit.Name.ToService()).Distinct()];
@@ -74,10 +74,10 @@ internal sealed partial class AgentService
                 await responseStream.WriteAsync(Messages.Of(line with { Message = redactor.Clean(line.Message) }), cancellationToken);
         });
 
-    public override Task<V1.DiffGenerationsResponse> DiffGenerations(V1.DiffGenerationsRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>
-        Task.FromResult(Messages.Of(engine.Diff(One(request.App), request.A.Length > 0 ? request.A : null, request.B.Length > 0 ? request.B : null))));
+    public override Task<V1.DiffGenerationsResponse> DiffGenerations(V1.DiffGenerationsRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
+        Task.FromResult(Messages.Of(engine.Diff(calls.One(request.App), request.A.Length > 0 ? request.A : null, request.B.Length > 0 ? request.B : null))));
 
-    public override Task<V1.CheckConfigurationResponse> CheckConfiguration(V1.CheckConfigurationRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>
+    public override Task<V1.CheckConfigurationResponse> CheckConfiguration(V1.CheckConfigurationRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
     {
         var response = new V1.CheckConfigurationResponse();
         try
@@ -91,19 +91,19 @@ internal sealed partial class AgentService
         return Task.FromResult(response);
     });
 
-    public override Task<V1.ShowConfigurationResponse> ShowConfiguration(V1.ShowConfigurationRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>
+    public override Task<V1.ShowConfigurationResponse> ShowConfiguration(V1.ShowConfigurationRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
     {
-        AppName? app = request.App.Length > 0 ? One(request.App) : null;
+        AppName? app = request.App.Length > 0 ? calls.One(request.App) : null;
         return Task.FromResult(new V1.ShowConfigurationResponse { Yaml = configuration.Effective(app, app is null ? null : engine.RunningYaml(app)) });
     });
 
-    public override Task<V1.ListAuditResponse> ListAudit(V1.ListAuditRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>
+    public override Task<V1.ListAuditResponse> ListAudit(V1.ListAuditRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
     {
         int limit = Math.Min(request.Limit > 0 ? request.Limit : DefaultRecords, MostRecords);
         return Task.FromResult(new V1.ListAuditResponse { Records = { audit.Read(limit).Select(Messages.Of) } });
     });
 
-    public override Task<V1.GetVersionResponse> GetVersion(V1.GetVersionRequest request, ServerCallContext context) => AnswerAsync(context, (_, _) =>
+    public override Task<V1.GetVersionResponse> GetVersion(V1.GetVersionRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
         Task.FromResult(new V1.GetVersionResponse { Version = AgentApi.Version }));
 
     private async Task SendEventsAsync(string deployment, IServerStreamWriter<V1.DeploymentEvent> responseStream, CancellationToken cancellationToken)
@@ -167,7 +167,7 @@ internal sealed partial class AgentService
 
     private Deployment NewestFailure(string appText)
     {
-        AppName app = One(appText);
+        AppName app = calls.One(appText);
         return engine.State(app).Deployments.LastOrDefault(deployment => deployment.Outcome is not (null or Outcome.Live))
             ?? throw new OperatorException(ExitCode.Refused, $"no deployment of {app} has failed here", $"agentctl history --app {app}");
     }

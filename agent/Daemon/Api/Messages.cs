@@ -21,9 +21,10 @@ internal static class Messages
         Started = Of(deployment.Started),
         Finished = Of(deployment.Finished),
         Outcome = Of(deployment.Outcome),
-        Step = deployment.Step ?.Word() ?? "",
+        Step = deployment.Step?.Word() ?? "",
         Cause = deployment.Cause ?? "",
         Remedy = deployment.Remedy ?? "",
+        StuckAtSchema = deployment.IsStuckAtSchema,
     };
 
     public static V1.InstalledRelease Of(InstalledRelease release) => new()

@@ -27,7 +27,7 @@ internal sealed record Demand(Role Role, string Wish);
 /// <summary>Who may call what: the one place that says it. A call that is not named here is for admins.</summary>
 internal static class Roles
 {
-    /// <summary>By the names of the methods of agent.v1.AgentService.</summary>
+    /// <summary>By the names of the methods of agent.v1.</summary>
     public static readonly FrozenDictionary<string, Demand> Demands = new Dictionary<string, Demand>
     {
         ["GetVersion"] = new(Role.Viewer, "ask for the version"),
@@ -50,6 +50,18 @@ internal static class Roles
         ["Unquarantine"] = new(Role.Deployer, "unquarantine"),
         ["Poll"] = new(Role.Deployer, "poll"),
         ["ShowConfiguration"] = new(Role.Deployer, "see the configuration"),
+        ["PlanMigrations"] = new(Role.Viewer, "see what migrations would do"),
+        ["ListMigrations"] = new(Role.Viewer, "see the migrations"),
+        ["ListRestorePoints"] = new(Role.Viewer, "see the restore points"),
+        ["GetDatabaseStats"] = new(Role.Viewer, "see the database's figures"),
+        ["TakeRestorePoint"] = new(Role.Deployer, "take a restore point"),
+        ["VerifyRestorePoint"] = new(Role.Deployer, "verify a restore point"),
+        ["RehearseMigrations"] = new(Role.Deployer, "rehearse migrations"),
+        ["ForgetHost"] = new(Role.Admin, "forget a host"),
+        ["RestoreDatabase"] = new(Role.Admin, "restore the database"),
+        ["DownloadRestorePoint"] = new(Role.Admin, "download a restore point"),
+        ["CreateDatabase"] = new(Role.Admin, "make a database"),
+        ["GetDatabaseUrl"] = new(Role.Admin, "see the database's address"),
         ["ListAudit"] = new(Role.Admin, "see the audit records"),
     }.ToFrozenDictionary();
 

@@ -47,6 +47,11 @@ internal sealed record AppFile(AppName Name)
 
     public IReadOnlyList<string> Templates { get; init; } = [];
 
+    public DatabaseOptions? Database { get; init; }
+
+    /// <summary><see cref="DatabaseFile.NoMigrations"/> where the operator wants none.</summary>
+    public MigrationOptions? Migrations { get; init; }
+
     public IReadOnlyList<HookOptions> Hooks { get; init; } = [];
 
     public IReadOnlyList<CheckOptions>? Checks { get; init; }
@@ -63,6 +68,7 @@ internal sealed record AppFile(AppName Name)
         KeepFree = KeepFree ?? 0,
         Deadlines = Deadlines,
         Hooks = Hooks,
+        Database = Database,
     };
 
     /// <summary>Reads apps.d/APP.yaml.</summary>
@@ -79,9 +85,12 @@ internal sealed record AppFile(AppName Name)
             Deadlines = ReadDeadlines(section),
             Secrets = ReadSecrets(section),
             Credentials = ReadCredentials(section),
+            Database = DatabaseFile.Read(section),
             Watch = section.Duration("watch", TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
         };
         if (app.Units is not null && section["command"] is null) RefuseSettings(section, "is for 'command', which is not here", "write it below its process");
+        if (app.Migrations is not null && app.Migrations != DatabaseFile.NoMigrations && section["database"] is null)
+            section.Wrong("migrations", "is here without database", $"write 'database: {DatabaseFile.DefaultUrl}', the name of the secret that holds the address");
         return app;
     }
 
@@ -111,6 +120,7 @@ internal sealed record AppFile(AppName Name)
             Units = units.Read(settings),
             SharedDirectories = shared?.Texts("directories", WrongShared) ?? [],
             SharedFiles = shared?.Texts("files", WrongShared) ?? [],
+            Migrations = DatabaseFile.ReadMigrations(section, operators),
             Hooks = HookFile.Read(section, operators),
             Checks = CheckFile.Read(section, operators),
             GateStart = gate?.Duration("start", TimeSpan.FromSeconds(1), TimeSpan.FromHours(1)),
@@ -156,7 +166,8 @@ internal sealed record AppFile(AppName Name)
         return deadlines;
     }
 
-    private static Dictionary<string, string> ReadEnvironment(Section section)
+    /// <summary>Variables of <c>environment</c>; empty where it is absent.</summary>
+    public static Dictionary<string, string> ReadEnvironment(Section section)
     {
         var environment = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach ((string name, int line, YamlNode value) in section.Pairs("environment"))

@@ -149,6 +149,15 @@ internal sealed record AppOptions(
 
     /// <summary>The operator's own hooks: all that can run before the release lies on this host.</summary>
     public IReadOnlyList<HookOptions> Hooks { get; init; } = [];
+
+    /// <summary>Null: the app has none.</summary>
+    public DatabaseOptions? Database { get; init; }
+
+    /// <summary>As <see cref="AppDefinition.SecretsFile"/>, for what needs no release.</summary>
+    public string? SecretsFile { get; init; }
+
+    /// <summary>Where that file is, or would be.</summary>
+    public string SecretsPath { get; init; } = "";
 }
 
 /// <summary>What one release of an app runs as here: the release's agent.yaml under the operator's file.</summary>
@@ -179,6 +188,12 @@ internal sealed record AppDefinition(
 
     /// <summary>Time between looks at the checks while nothing is deployed. Null: 10 s.</summary>
     public TimeSpan? Watch { get; init; }
+
+    /// <summary>Null: the app has none.</summary>
+    public DatabaseOptions? Database { get; init; }
+
+    /// <summary>Null: the release brings none.</summary>
+    public MigrationOptions? Migrations { get; init; }
 
     /// <summary>Units that are started, enabled and watched: all but services that a timer, socket or path of the same name triggers.</summary>
     [JsonIgnore]

@@ -16,7 +16,7 @@ internal sealed class ConfigurationFiles : IConfiguration
 
     public AgentOptions Agent => whole.Agent;
 
-    public IReadOnlyList<AppOptions> Apps => whole.Apps;
+    public IReadOnlyList<AppOptions> Apps => [.. whole.Files.Values.Select(Options)];
 
     /// <summary>Reads a directory; the defaults where it holds no agentd.yaml.</summary>
     /// <exception cref="OperatorException">With every problem of every file, a line each (<see cref="ExitCode.Usage"/>).</exception>
@@ -26,7 +26,7 @@ internal sealed class ConfigurationFiles : IConfiguration
     /// <exception cref="OperatorException">As <see cref="Load"/>.</exception>
     public void Reload() => whole = Read(directory, disk);
 
-    public AppOptions App(AppName name) => File(whole, name).Options;
+    public AppOptions App(AppName name) => Options(File(whole, name));
 
     public AppDefinition Define(AppName app, string? releaseYaml) => Join(app, releaseYaml).Define();
 
@@ -62,6 +62,9 @@ internal sealed class ConfigurationFiles : IConfiguration
         return EffectiveText.Of(joined, problems.Count == 0 ? secrets?.Keys : null);
     }
 
+    // Looked for anew: a secrets file may come at any time.
+    private AppOptions Options(AppFile file) => file.Options with { SecretsFile = SecretsOf(directory, disk, file), SecretsPath = PathOfSecrets(directory, file) };
+
     private Joined Join(AppName app, string? releaseYaml)
     {
         Whole now = whole;
@@ -91,10 +94,12 @@ internal sealed class ConfigurationFiles : IConfiguration
 
     private static string? SecretsOf(string directory, IDisk disk, AppFile operators)
     {
-        if (operators.Secrets is { } named) return named.Path;
-        string usual = Path.Combine(directory, "secrets.d", $"{operators.Name}.env");
-        return disk.Exists(usual) ? usual : null;
+        string path = PathOfSecrets(directory, operators);
+        return operators.Secrets is not null || disk.Exists(path) ? path : null;
     }
+
+    private static string PathOfSecrets(string directory, AppFile operators) =>
+        operators.Secrets?.Path ?? Path.Combine(directory, "secrets.d", $"{operators.Name}.env");
 
     // Apart from reading: what runs does not depend on a secret that is rotated at this moment.
     private static void CheckReferences(string directory, IDisk disk, Whole whole, Problems problems)
@@ -138,7 +143,7 @@ internal sealed class ConfigurationFiles : IConfiguration
             files.Add(name.Value, AppFile.ReadOperators(name, file, root, agent.Units, problems));
         }
         foreach (AppFile app in files.Values) Claim(app, FileOf(directory, app.Name), files.Values, problems);
-        return new Whole(agent, AgentFile.KeysOf(agentRoot), [.. files.Values.Select(file => file.Options)], files);
+        return new Whole(agent, AgentFile.KeysOf(agentRoot), files);
     }
 
     private static AppName? NameOf(string file, string text, Problems problems)
@@ -169,5 +174,5 @@ internal sealed class ConfigurationFiles : IConfiguration
         }
     }
 
-    private sealed record Whole(AgentOptions Agent, IReadOnlySet<string> AgentKeys, IReadOnlyList<AppOptions> Apps, IReadOnlyDictionary<string, AppFile> Files);
+    private sealed record Whole(AgentOptions Agent, IReadOnlySet<string> AgentKeys, IReadOnlyDictionary<string, AppFile> Files);
 }

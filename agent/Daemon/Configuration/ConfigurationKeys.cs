@@ -13,11 +13,14 @@ internal static class ConfigurationKeys
 
     public static readonly string[] App =
     [
-        "channel", "versions", "max_version", "keep", "keep_free", "deadlines", "environment", "secrets", "credentials", "user", "command", .. Settings,
-        "processes", "units", "shared", "hooks", "checks", "gate", "watch",
+        "channel", "versions", "max_version", "keep", "keep_free", "deadlines", "environment", "secrets", "credentials", "database", "user", "command", .. Settings,
+        "processes", "units", "shared", "migrations", "hooks", "checks", "gate", "watch",
     ];
 
-    public static readonly string[] Release = ["command", "user", .. Settings, "processes", "units", "environment", "shared", "templates", "hooks", "checks", "gate"];
+    public static readonly string[] Release = ["command", "user", .. Settings, "processes", "units", "environment", "shared", "templates", "migrations", "hooks", "checks", "gate"];
+    public static readonly string[] Database = ["url", "admin", "environment", "lock_timeout", "lock_retries", "statement_timeout", "wait", "restore_points"];
+    public static readonly string[] RestorePoints = ["directory", "keep", "max_age", "max_size", "jobs", "command", "restore_command"];
+    public static readonly string[] Migrations = ["directory", "command", "files", "phase", "timeout", "memory", "compatible_with"];
     public static readonly string[] Unit = ["name", "path"];
     public static readonly string[] Shared = ["directories", "files"];
     public static readonly string[] Hook = ["command", "user", "timeout", "memory", "on_failure"];
@@ -28,7 +31,7 @@ internal static class ConfigurationKeys
     public static readonly string[] Gate = ["start", "stable"];
 
     /// <summary>Steps of a deployment, in their order.</summary>
-    public static readonly string[] Steps = ["fetch", "stage", "prepare", "flip", "restart", "gate", "sweep"];
+    public static readonly string[] Steps = ["fetch", "stage", "prepare", "backup", "migrate", "flip", "restart", "gate", "contract", "sweep"];
 
     /// <summary>What a rendered unit may be allowed to do by <c>allow</c>.</summary>
     public static readonly string[] Walls =

@@ -58,11 +58,13 @@ internal sealed partial class EffectiveText
             yaml.Pair(0, "secrets", file, Origin(own.Secrets is not null, false));
             yaml.Remark(secrets is null ? "it cannot be used: see agentctl config check" : $"names in it, values are not shown: {string.Join(", ", secrets.Order(StringComparer.Ordinal))}");
         }
+        if (own.Database is { } database) yaml.Database(database, ours);
         yaml.Map("credentials", own.Credentials.OrderBy(pair => pair.Key, StringComparer.Ordinal), pair => (pair.Key, pair.Value.Path, ours));
         if (app.User is not null || name.Value.Length <= Names.MaximumUser) yaml.Pair(0, "user", app.User ?? name.Value, Origin(own.User is not null, theirs.User is not null));
         yaml.Run(app, ours);
         yaml.Shared(app, ours);
         if (theirs.Templates.Count > 0) yaml.Remark($"templates of the release: {string.Join(", ", theirs.Templates)}");
+        yaml.Migrations(app, ours);
         yaml.Hooks(app, ours);
         yaml.Checks(app.Checks, Origin(own.Checks is not null, theirs.Checks is not null));
         yaml.Key(0, "gate");
@@ -130,6 +132,52 @@ internal sealed partial class EffectiveText
         Key(0, "shared");
         if (app.SharedDirectories.Count > 0) List(1, "directories", app.SharedDirectories, path => app.Operators.SharedDirectories.Contains(path) ? ours : AppFile.OfRelease);
         if (app.SharedFiles.Count > 0) List(1, "files", app.SharedFiles, path => app.Operators.SharedFiles.Contains(path) ? ours : AppFile.OfRelease);
+    }
+
+    private void Database(DatabaseOptions database, string ours)
+    {
+        Line(0, "database:", ours);
+        Pair(1, "url", database.Url, null);
+        if (database.Admin is not null) Pair(1, "admin", database.Admin, null);
+        if (database.Environment.Count > 0) Key(1, "environment");
+        foreach ((string name, string value) in database.Environment.OrderBy(pair => pair.Key, StringComparer.Ordinal)) Pair(2, name, value, null);
+        Pair(1, "lock_timeout", Values.Show(database.LockTimeout), null);
+        Pair(1, "lock_retries", Number(database.LockRetries), null);
+        if (database.StatementTimeout is { } limit) Pair(1, "statement_timeout", Values.Show(limit), null);
+        Pair(1, "wait", Values.Show(database.Wait), null);
+        if (database.RestorePoints is not { } points)
+        {
+            Pair(1, "restore_points", "none", null);
+            return;
+        }
+        Key(1, "restore_points");
+        if (points.Directory is not null) Pair(2, "directory", points.Directory, null);
+        Pair(2, "keep", Number(points.Keep), null);
+        if (points.MaxAge is { } age) Pair(2, "max_age", Values.Show(age), null);
+        if (points.MaxSize is { } size) Pair(2, "max_size", Values.ShowSize(size), null);
+        if (points.Command is null) Pair(2, "jobs", Number(points.Jobs), null);
+        else Pair(2, "command", points.Command, null);
+        if (points.RestoreCommand is not null) Pair(2, "restore_command", points.RestoreCommand, null);
+    }
+
+    private void Migrations(Joined app, string ours)
+    {
+        string origin = app.Operators.Migrations is null ? AppFile.OfRelease : ours;
+        if (app.Migrations is not { } migrations)
+        {
+            if (app.Operators.Migrations is not null) Pair(0, "migrations", "none", ours);
+            return;
+        }
+        Line(0, "migrations:", origin);
+        if (migrations.Directory is not null) Pair(1, "directory", migrations.Directory, null);
+        if (migrations.Command is null) return;
+        Pair(1, "command", migrations.Command, null);
+        if (migrations.Files.Count > 0) Key(1, "files");
+        foreach (string file in migrations.Files) Line(2, $"- {Quote(file)}", null);
+        Pair(1, "phase", migrations.AfterCommit ? "after-commit" : "before", null);
+        Pair(1, "timeout", Values.Show(migrations.Timeout), null);
+        if (migrations.Memory is { } memory) Pair(1, "memory", Values.ShowSize(memory), null);
+        if (migrations.CompatibleWith is { } version) Pair(1, "compatible_with", version.Text, null);
     }
 
     private void Hooks(Joined app, string ours)

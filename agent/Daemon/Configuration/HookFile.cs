@@ -75,13 +75,13 @@ internal static class HookFile
             TimeSpan? timeout = section.Duration("timeout", TimeSpan.FromSeconds(1), TimeSpan.FromHours(1));
             long? memory = section.Size("memory", 1 << 20);
             string? onFailure = section.Choice("on_failure", "undo", "ignore");
-            if (Step == Step.Sweep && onFailure == "undo")
+            if (Step is Step.Contract or Step.Sweep && onFailure == "undo")
                 section.Wrong("on_failure", "is undo, but nothing is undone once the release was kept", "write 'on_failure: ignore', or use after-gate");
             return command is null ? null : Hook(command, user, timeout, memory, onFailure);
         }
 
         private HookOptions Hook(string command, string? user, TimeSpan? timeout, long? memory, string? onFailure) =>
-            new(Name, Step, Before, command, user, timeout ?? DefaultTimeout, memory, MayFail: onFailure == "ignore" || Step == Step.Sweep);
+            new(Name, Step, Before, command, user, timeout ?? DefaultTimeout, memory, MayFail: onFailure == "ignore" || Step is Step.Contract or Step.Sweep);
 
         private string? Command(string typed, Action<string, string> wrong)
         {

@@ -35,6 +35,9 @@ internal sealed record Joined(AppFile Operators, AppFile? Releases, string Opera
 
     public IReadOnlyList<string> SharedFiles => [.. (Releases?.SharedFiles ?? []).Union(Operators.SharedFiles)];
 
+    /// <summary>Null: none, or the operator wants none.</summary>
+    public MigrationOptions? Migrations => (Operators.Migrations ?? Releases?.Migrations) is { } migrations && migrations != DatabaseFile.NoMigrations ? migrations : null;
+
     /// <summary>The operator's user is for all that the release brings.</summary>
     public IReadOnlyList<HookOptions> Hooks => HookFile.Join((Releases?.Hooks ?? []).Select(hook => hook with { User = Operators.User ?? hook.User }), Operators.Hooks);
 
@@ -61,6 +64,8 @@ internal sealed record Joined(AppFile Operators, AppFile? Releases, string Opera
             Templates = OrNull(Releases?.Templates ?? []),
             Hooks = OrNull(Hooks),
             Watch = Operators.Watch,
+            Database = Operators.Database,
+            Migrations = Migrations,
         };
     }
 
@@ -73,6 +78,11 @@ internal sealed record Joined(AppFile Operators, AppFile? Releases, string Opera
             problems.Add(OperatorsPath, 0, $"{Operators.Name} is too long to be a user's name", "write 'user: NAME'");
         if (Operators.Deadlines.TryGetValue(Step.Gate, out TimeSpan limit) && limit < Gate.Start + Gate.Stable)
             problems.Add(OperatorsPath, 0, $"deadlines.gate is {Values.Show(limit)}, less than gate.start and gate.stable together", $"write {Values.Show(Gate.Start + Gate.Stable)} or more");
+        if (Migrations is not null && Operators.Database is null)
+        {
+            problems.Add(OperatorsPath, 0, "the release has migrations, but no database is named",
+                $"write 'database: {DatabaseFile.DefaultUrl}', the name of the secret that holds the address, or 'migrations: none' to leave them to others");
+        }
         string[] shared = [.. SharedDirectories, .. SharedFiles];
         string file = Releases is null ? OperatorsPath : AppFile.OfRelease;
         foreach ((int index, string path) in shared.Index())
@@ -88,7 +98,7 @@ internal sealed record Joined(AppFile Operators, AppFile? Releases, string Opera
         }
     }
 
-    private bool NeedsUser => Units.Any(unit => unit is UnitSource.Rendered { User: null }) || Hooks.Any(hook => hook.User is null) || Checks.Any(check => check is CheckOptions.Command);
+    private bool NeedsUser => Units.Any(unit => unit is UnitSource.Rendered { User: null }) || Hooks.Any(hook => hook.User is null) || Checks.Any(check => check is CheckOptions.Command) || Migrations?.Command is not null;
 
     private UnitSource.Rendered WithOperators(UnitSource.Rendered unit)
     {

@@ -16,6 +16,12 @@ internal sealed record DeploymentRequest(AppName App, Track? Wanted, Trigger Tri
     /// <summary>Refused unless this version runs; <c>none</c>: nothing runs. Null: anything.</summary>
     public string? Expect { get; init; }
 
+    /// <summary>For <see cref="Trigger.Rollback"/>: a restore point that the database is put back to; null: none.</summary>
+    public string? RestorePoint { get; init; }
+
+    /// <summary>For <see cref="Trigger.Rollback"/>: whatever the database has seen.</summary>
+    public bool IgnoreSchema { get; init; }
+
     /// <summary>Takes what is waited for, for people, where one deployment is under way; null: it is refused then.</summary>
     public Action<string>? Waiting { get; init; }
 }
@@ -68,7 +74,7 @@ internal sealed class DeploymentEngine(
             request.Waiting($"waiting for {first.Id} to {first.To.Version}, which is at {Word(first.Step)}");
             await foreach (DeploymentEvent _ in log.WatchAsync(first.Id, cancellationToken)) { }
         }
-        ReleaseRef? current = log.State.App(request.App).Current;
+        (ReleaseRef? current, string? generation) = Standing(request.App);
         if (request.Expect is { } expected && expected != (current?.Version ?? "none"))
             throw new OperatorException(ExitCode.Refused, $"{request.App} runs {current?.Version ?? "nothing"}, not {expected} as was expected", "look at it with 'agentctl status', then ask again");
         ReleaseRef to = await ResolveAsync(options, request, cancellationToken);
@@ -79,9 +85,24 @@ internal sealed class DeploymentEngine(
             && (request.Trigger == Trigger.Track || (!HasOtherSettings(request.App, live) && await steps.IsRunningAsync(live, cancellationToken)))) return live;
         if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
         string id = $"{request.App}-{state.Count + 1}";
-        log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, state.Current, state.Generation, to, request.Trigger, request.By) { PassedOver = passedOver });
+        log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, current, generation, to, request.Trigger, request.By)
+        {
+            PassedOver = passedOver,
+            RestorePoint = request.RestorePoint,
+            IgnoreSchema = request.IgnoreSchema,
+        });
         Go(id);
         return log.State.Find(id)!;
+    }
+
+    /// <summary>Keeps deployments of an app from starting, for what must not meet one: until it is disposed of.</summary>
+    /// <exception cref="OperatorException">One is under way (<see cref="ExitCode.Refused"/>).</exception>
+    public IDisposable TakeTurn(AppName app, string by)
+    {
+        IDisposable turn = queue.TryTake(app, by) ?? throw Busy(app);
+        if (log.State.App(app).Running is null) return turn;
+        turn.Dispose();
+        throw Busy(app);
     }
 
     /// <summary>Goes back from a deployment under way, as if the step under way had failed; returns when that has begun.</summary>
@@ -203,7 +224,8 @@ internal sealed class DeploymentEngine(
 
     /// <summary>
     /// Finishes or undoes what an earlier run of the agent left. To be awaited before READY: on return every effect is undone
-    /// or the sweep is done; whether the old release answers again is watched afterwards.
+    /// or the sweep is done; whether the old release answers again is watched afterwards, and what takes the database, which may
+    /// start later than the agent or be held by another host.
     /// </summary>
     public async Task RecoverAsync(CancellationToken cancellationToken)
     {
@@ -216,7 +238,7 @@ internal sealed class DeploymentEngine(
                 log.RecordIfPossible(new JournalRecord.Interrupted(time.GetUtcNow(), deployment.Id));
                 await runner.StopHooksAsync(deployment, cancellationToken);
                 using var nobody = new Cancellation();
-                await runner.RunAsync(deployment.Id, s => s is DeploymentState.Backward { Undo: [Step.Gate] }, nobody, cancellationToken);
+                await runner.RunAsync(deployment.Id, MayComeLater, nobody, cancellationToken);
             }
             Tidy(() => steps.RemoveLeftovers(log.State.App(state.Name)));
             Tidy(() => RemoveOldEvidence(state.Name));
@@ -226,6 +248,9 @@ internal sealed class DeploymentEngine(
 
     /// <summary>Waits until nothing is under way any more, or the agent stops.</summary>
     public Task IdleAsync() => Task.WhenAll(running.Values);
+
+    private static bool MayComeLater(DeploymentState state) =>
+        state is DeploymentState.Backward { Undo: [Step.Gate] or [Step.Migrate, ..] } or DeploymentState.Sweeping { Step: Step.Contract };
 
     private void Go(string id)
     {
@@ -321,7 +346,8 @@ internal sealed class DeploymentEngine(
     private ReleaseRef RollbackTarget(AppName app, Track? wanted)
     {
         AppState state = log.State.App(app);
-        ImmutableList<ReleaseRef> candidates = [.. state.Proved.Select(p => p.Release).Where(r => r != state.Current && installed.Holds(app, r))];
+        ReleaseRef? standing = Standing(app).Release;
+        ImmutableList<ReleaseRef> candidates = [.. state.Proved.Select(p => p.Release).Where(r => r != standing && installed.Holds(app, r))];
         if (wanted is not Track.Exactly exactly)
             return candidates.FirstOrDefault() ?? throw new OperatorException(
                 ExitCode.Refused, $"there is no release of {app} on this host to go back to", $"deploy one: agentctl deploy VERSION --app {app}");
@@ -329,6 +355,16 @@ internal sealed class DeploymentEngine(
             ?? (state.Current?.Version == exactly.Version.Text ? state.Current : throw new OperatorException(
                 ExitCode.Usage, $"{app} {exactly.Version} has not run healthy on this host, or is gone from it",
                 candidates.IsEmpty ? $"deploy it: agentctl deploy {exactly.Version} --app {app}" : $"choose one of {string.Join(", ", candidates.Select(r => r.Version))}"));
+    }
+
+    /// <summary>What `current` and the units are of: what was kept last, but where a release was left in place because the one before could not live with the database any more.</summary>
+    private (ReleaseRef? Release, string? Generation) Standing(AppName app)
+    {
+        AppState state = log.State.App(app);
+        return state.Attention is { } attention && log.State.Find(attention.Deployment) is { IsStuckAtSchema: true } stuck
+            && installed.Current(app) == stuck.To.Version && steps.GenerationTo(stuck) is not null
+            ? (stuck.To, stuck.Id)
+            : (state.Current, state.Generation);
     }
 
     private static Deployment? LastLive(AppState state) => state.Deployments.FindLast(d => d.Id == state.Generation && d.Outcome == Outcome.Live);

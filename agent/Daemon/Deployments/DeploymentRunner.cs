@@ -16,6 +16,18 @@ internal sealed class DeploymentRunner(
     public async Task RunAsync(string id, Func<DeploymentState, bool> until, Cancellation cancellation, CancellationToken stopping)
     {
         DeploymentWork work = NewWork(id);
+        try
+        {
+            await WalkAsync(id, until, work, cancellation, stopping);
+        }
+        finally
+        {
+            await work.ReleaseDatabaseAsync();
+        }
+    }
+
+    private async Task WalkAsync(string id, Func<DeploymentState, bool> until, DeploymentWork work, Cancellation cancellation, CancellationToken stopping)
+    {
         while (true)
         {
             stopping.ThrowIfCancellationRequested();
@@ -35,11 +47,11 @@ internal sealed class DeploymentRunner(
                     await DoAsync(deployment, s.Step, work, cancellation, stopping);
                     break;
                 case DeploymentState.Committing:
-                    TryRecord(new Committed(Now, id), Step.Gate);
+                    TryRecord(new Committed(Now, id) { Contract = work.Contract }, Step.Gate);
                     break;
-                case DeploymentState.Sweeping:
-                    log.RecordIfPossible(new StepStarted(Now, id, Step.Sweep));
-                    await SweepAsync(deployment, work, stopping);
+                case DeploymentState.Sweeping s:
+                    log.RecordIfPossible(new StepStarted(Now, id, s.Step));
+                    await FinishAsync(deployment, s.Step, work, stopping);
                     break;
                 case DeploymentState.Backward s:
                     await UndoAsync(deployment, s.Undo[0], work, stopping);
@@ -77,13 +89,23 @@ internal sealed class DeploymentRunner(
         {
             string? detail = await WithDeadlineAsync(deployment, step, work, $"{step.Word()} took too long", token => steps.DoAsync(deployment, step, work, token), stop.Token);
             await hooks.RunAsync(deployment, step, before: false, work, stop.Token);
-            TryRecord(new StepDone(Now, deployment.Id, step, detail), step);
+            TryRecord(Done(deployment, step, detail, work), step);
+            if (DeploymentState.Of(log.State.Find(deployment.Id)!) is DeploymentState.Forward { Step: Step.Flip }) await work.ReleaseDatabaseAsync();
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
             await FailAsync(deployment, step, e, work, cancellation, stopping);
         }
     }
+
+    /// <summary>What has nothing to do is left out.</summary>
+    private StepDone Done(Deployment deployment, Step step, string? detail, DeploymentWork work) => step switch
+    {
+        Step.Prepare when work.Definition?.Database is null => new StepDone(Now, deployment.Id, step, detail) { Next = Step.Flip },
+        Step.Backup when !work.Migration!.Pending => new StepDone(Now, deployment.Id, step, detail) { Next = Step.Flip },
+        Step.Backup => new StepDone(Now, deployment.Id, step, detail) { SchemaMayStay = work.Migration!.MayStay },
+        _ => new StepDone(Now, deployment.Id, step, detail),
+    };
 
     /// <returns>False: one failed, and so the step has, before it began.</returns>
     private async Task<bool> TryHooksAsync(Deployment deployment, Step step, DeploymentWork work, Cancellation cancellation, CancellationToken stopping)
@@ -108,25 +130,27 @@ internal sealed class DeploymentRunner(
         logger.StepFailed(deployment.App, deployment.To.Version, step.Word(), deployment.Id, cause, e);
         // Not for a unit that somebody masked, stopped or restarted meanwhile, a bus that is away, or a person who changed their mind.
         bool blame = cancellation.By is null && e is GateException { Verdict.ByHand: false } or HookException or OperatorException { Code: ExitCode.RolledBack };
+        await work.ReleaseDatabaseAsync();
         await evidence.CollectAsync(deployment, step, (e as GateException)?.Verdict.Last ?? [], work, stopping);
         log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, work.Redactor.Clean(cause), (e as OperatorException)?.Remedy ?? "", blame));
     }
 
     /// <summary>Behind the commit point: what fails is told, and changes nothing.</summary>
-    private async Task SweepAsync(Deployment deployment, DeploymentWork work, CancellationToken stopping)
+    private async Task FinishAsync(Deployment deployment, Step step, DeploymentWork work, CancellationToken stopping)
     {
-        using IDisposable? scope = Scope(deployment, Step.Sweep);
+        using IDisposable? scope = Scope(deployment, step);
         try
         {
-            await hooks.RunAsync(deployment, Step.Sweep, before: true, work, stopping);
-            await WithDeadlineAsync(deployment, Step.Sweep, work, "sweep took too long", token => steps.DoAsync(deployment, Step.Sweep, work, token), stopping);
-            await hooks.RunAsync(deployment, Step.Sweep, before: false, work, stopping);
-            log.RecordIfPossible(new StepDone(Now, deployment.Id, Step.Sweep, null));
+            await hooks.RunAsync(deployment, step, before: true, work, stopping);
+            string? detail = await WithDeadlineAsync(deployment, step, work, $"{step.Word()} took too long", token => steps.DoAsync(deployment, step, work, token), stopping);
+            await hooks.RunAsync(deployment, step, before: false, work, stopping);
+            log.RecordIfPossible(new StepDone(Now, deployment.Id, step, detail));
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
-            logger.StepFailed(deployment.App, deployment.To.Version, Step.Sweep.Word(), deployment.Id, e.Message, e);
-            log.RecordIfPossible(new StepFailed(Now, deployment.Id, Step.Sweep, Describe(e), (e as OperatorException)?.Remedy ?? "", Blame: false));
+            string cause = work.Redactor.Clean(Describe(e));
+            logger.StepFailed(deployment.App, deployment.To.Version, step.Word(), deployment.Id, cause, e);
+            log.RecordIfPossible(new StepFailed(Now, deployment.Id, step, cause, (e as OperatorException)?.Remedy ?? "", Blame: false));
         }
     }
 
@@ -151,7 +175,7 @@ internal sealed class DeploymentRunner(
         {
             logger.UndoFailed(deployment.App, deployment.To.Version, step.Word(), deployment.Id, e.Message, e);
             if (step is Step.Restart or Step.Gate) await evidence.CollectOldAsync(deployment, (e as GateException)?.Verdict.Last ?? [], work, stopping);
-            log.RecordIfPossible(new UndoFailed(Now, deployment.Id, step, Describe(e)));
+            log.RecordIfPossible(new UndoFailed(Now, deployment.Id, step, work.Redactor.Clean(Describe(e))) { Remedy = (e as OperatorException)?.Remedy });
         }
     }
 

@@ -19,12 +19,13 @@ internal sealed class GateException(GateVerdict verdict) : Exception(verdict.Cau
 /// Which comes when is <see cref="DeploymentState"/>'s to say.
 /// </summary>
 internal sealed class DeploymentSteps(
-    IConfiguration configuration, IArtifactSource source, InstalledReleases releases, SharedTree shared, Generations generations, ISupervisor supervisor, Gate gate, IDisk disk)
+    IConfiguration configuration, IArtifactSource source, InstalledReleases releases, SharedTree shared, Generations generations, ISupervisor supervisor, IMigrator migrator, Gate gate, IDisk disk)
 {
     /// <summary>Time within which a step must be done; the gate has its own times on top.</summary>
     public TimeSpan Deadline(AppName app, Step step, AppDefinition? definition) => configuration.Find(app)?.Deadlines.TryGetValue(step, out TimeSpan set) == true ? set : step switch
     {
         Step.Fetch => TimeSpan.FromHours(1),
+        Step.Backup or Step.Migrate or Step.Contract => TimeSpan.FromHours(4),
         Step.Stage or Step.Sweep => TimeSpan.FromMinutes(10),
         Step.Prepare or Step.Flip => TimeSpan.FromMinutes(1),
         Step.Restart => TimeSpan.FromMinutes(5),
@@ -58,6 +59,14 @@ internal sealed class DeploymentSteps(
                 return null;
             case Step.Prepare:
                 return await PrepareAsync(deployment, work, cancellationToken);
+            case Step.Backup:
+                work.Migration = await migrator.BeginAsync(RequestOf(deployment)!, work.Message, cancellationToken);
+                work.Contract = work.Migration.Contract;
+                return work.Migration.Pending ? await work.Migration.BackUpAsync(work.Message, cancellationToken) : null;
+            case Step.Migrate:
+                return await work.Migration!.MigrateAsync(work.Message, cancellationToken);   // the lock goes when this is journaled
+            case Step.Contract:
+                return await migrator.ContractAsync(RequestOf(deployment)!, work.Message, cancellationToken);
             case Step.Flip:
                 await InstallAsync(app, GenerationFrom(deployment), GenerationTo(deployment), cancellationToken);
                 shared.Flip(app, deployment.Id);
@@ -71,6 +80,7 @@ internal sealed class DeploymentSteps(
                 GateVerdict verdict = await gate.WatchAsync(definition, definition.Gate.Start, definition.Gate.Stable, work.Message, cancellationToken);
                 return verdict.Healthy ? verdict.Cause : throw new GateException(verdict);
             case Step.Sweep:
+                if (GenerationTo(deployment)?.Definition is { Database: not null } swept) await migrator.SweepAsync(swept, cancellationToken);
                 Sweep(work.StateNow(), configuration.Find(app));
                 return null;
             default:
@@ -90,6 +100,9 @@ internal sealed class DeploymentSteps(
                 shared.Remove(app, deployment.Id);
                 generations.Remove(app, deployment.Id);
                 break;
+            case Step.Migrate:
+                if (RequestOf(deployment) is { } request) await migrator.UndoAsync(request, work.Message, cancellationToken);
+                break;
             case Step.Flip:
                 await InstallAsync(app, GenerationTo(deployment), GenerationFrom(deployment), cancellationToken);
                 shared.Flip(app, deployment.FromGeneration);
@@ -104,6 +117,16 @@ internal sealed class DeploymentSteps(
                 if (!verdict.Healthy) throw new GateException(verdict);
                 break;
         }
+    }
+
+    /// <summary>The deployment as the database meets it; null where the release has none, or is gone.</summary>
+    private MigrationRequest? RequestOf(Deployment deployment)
+    {
+        DatabaseUser User(Generation generation) =>
+            new(generation.Release.Version, releases.ReleaseDirectory(deployment.App, generation.Release.Version), generation.Definition);
+        return GenerationTo(deployment) is { Definition.Database: not null } to
+            ? new MigrationRequest(deployment.App, deployment.Id, GenerationFrom(deployment) is { } from ? User(from) : null, User(to), deployment.RestorePoint, deployment.IgnoreSchema)
+            : null;
     }
 
     /// <summary>

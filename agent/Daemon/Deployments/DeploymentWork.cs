@@ -22,7 +22,21 @@ internal sealed record DeploymentWork(Func<AppState> StateNow, IProgress<Transfe
     /// <summary>Hooks that have run, and what they said.</summary>
     public List<HookEvidence> Hooks { get; } = [];
 
+    /// <summary>Set by the backup, and held until the migrations are done.</summary>
+    public IMigration? Migration { get; set; }
+
+    /// <summary>Migrations are left for behind the commit point. Set by the backup.</summary>
+    public bool Contract { get; set; }
+
     public ImmutableList<ProvedRelease> Proved => StateNow().Proved;
+
+    /// <summary>Lets other hosts have the database.</summary>
+    public async ValueTask ReleaseDatabaseAsync()
+    {
+        if (Migration is not { } migration) return;
+        Migration = null;
+        await migration.DisposeAsync();
+    }
 }
 
 /// <summary>A person's wish to go back from a deployment under way.</summary>

@@ -28,7 +28,7 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
             if (end.Succeeded) continue;
             string what = $"hook {hook.Name} failed: {end.Cause}{(end.Output is [.., var last] ? $": {work.Redactor.Clean(last)}" : "")}";
             // Behind the commit point there is no way back to take.
-            if (!hook.MayFail && step != Step.Sweep) throw new HookException(what);
+            if (!hook.MayFail && step is not (Step.Contract or Step.Sweep)) throw new HookException(what);
             logger.HookFailed(deployment.App, deployment.To.Version, deployment.Id, what);
             work.Message.Report($"{what} (goes on)");
         }
@@ -37,8 +37,7 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
     /// <summary>Ends what an agent that was killed left running of a deployment.</summary>
     public async Task StopAsync(Deployment deployment, DeploymentWork work, CancellationToken cancellationToken)
     {
-        // Those before the next step run while that has not begun.
-        foreach (HookOptions hook in Hooks(deployment.App, Definition(deployment, work)).Where(hook => hook.Step == (deployment.Step ?? Step.Fetch) || hook.Step == deployment.Step + 1))
+        foreach (HookOptions hook in Hooks(deployment.App, Definition(deployment, work)))
             await supervisor.StopAsync(UnitOf(deployment, hook), cancellationToken);
     }
 

@@ -128,3 +128,65 @@ internal interface IHealthProbe
     /// <exception cref="OperatorException">systemd, which some checks need, does not answer: that says nothing about the application.</exception>
     Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken);
 }
+
+/// <summary>What of a deployment concerns the database.</summary>
+/// <param name="Deployment">Its id.</param>
+/// <param name="From">What runs; null at a first deployment.</param>
+/// <param name="RestorePoint">To put the database back to, instead of migrating; null: none.</param>
+/// <param name="IgnoreSchema">The guard lets <paramref name="To"/> pass whatever the database has seen.</param>
+internal sealed record MigrationRequest(AppName App, string Deployment, DatabaseUser? From, DatabaseUser To, string? RestorePoint, bool IgnoreSchema);
+
+/// <summary>A release as the database meets it.</summary>
+/// <param name="Directory">Absolute, where it is laid out.</param>
+/// <param name="Definition">With its <see cref="AppDefinition.Database"/>, <see cref="AppDefinition.Migrations"/>, user and environment.</param>
+internal sealed record DatabaseUser(string Version, string Directory, AppDefinition Definition);
+
+/// <summary>The app's database. Whoever migrates holds a lock that every other host of the app waits for, and that dies with the connection.</summary>
+/// <remarks>
+/// Errors of all: <see cref="OperatorException"/> with <see cref="ExitCode.RolledBack"/> where the release is to blame (a migration is wrong), with
+/// <see cref="ExitCode.Unreachable"/> where the database does not answer, with <see cref="ExitCode.Refused"/> for all else; in
+/// <see cref="IMigration.MigrateAsync"/> as well as here, nothing of the failing migration is left.
+/// </remarks>
+internal interface IMigrator
+{
+    /// <summary>
+    /// Waits for the lock where there may be something to do, looks what is pending, and asks the guard whether <see cref="MigrationRequest.To"/> can live with what the database has seen.
+    /// </summary>
+    /// <param name="messages">Takes who holds the lock, while this waits.</param>
+    /// <exception cref="OperatorException">The guard refuses (<see cref="ExitCode.Refused"/>); the remedy spells the choices out.</exception>
+    Task<IMigration> BeginAsync(MigrationRequest request, IProgress<string> messages, CancellationToken cancellationToken);
+
+    /// <summary>Makes the database fit <see cref="MigrationRequest.From"/> again: what its migrations brought may stay, is taken back by its <c>.down.sql</c>, or the restored database is swapped back. Idempotent.</summary>
+    /// <returns>What was done, for people; null: nothing.</returns>
+    /// <exception cref="OperatorException">That cannot be had (<see cref="ExitCode.NeedsOperator"/>): the release that runs must stay; the text and the remedy spell the choices out.</exception>
+    Task<string?> UndoAsync(MigrationRequest request, IProgress<string> messages, CancellationToken cancellationToken);
+
+    /// <summary>Runs what comes after the commit point, or leaves it to the last host that still runs a release before. Idempotent.</summary>
+    /// <returns>What was done, or what is waited for, for people.</returns>
+    Task<string> ContractAsync(MigrationRequest request, IProgress<string> messages, CancellationToken cancellationToken);
+
+    /// <summary>Drops what a deployment left in the database's server beside the database. Never fails for a server that is away.</summary>
+    Task SweepAsync(AppDefinition definition, CancellationToken cancellationToken);
+}
+
+/// <summary>One deployment's hold on the database, from <see cref="IMigrator.BeginAsync"/> until it is disposed, which lets the lock go.</summary>
+internal interface IMigration : IAsyncDisposable
+{
+    /// <summary>Something is to be done before the flip.</summary>
+    bool Pending { get; }
+
+    /// <summary>What is pending may stay when the release goes: it only adds what the release before does not notice.</summary>
+    bool MayStay { get; }
+
+    /// <summary>Something is to be done after the commit point.</summary>
+    bool Contract { get; }
+
+    /// <summary>Takes a restore point, where the operator wants them.</summary>
+    /// <returns>What was done, for people: <c>restore point shop-12 of 2.1 GB</c>.</returns>
+    Task<string?> BackUpAsync(IProgress<string> messages, CancellationToken cancellationToken);
+
+    /// <summary>Runs what is pending, or restores <see cref="MigrationRequest.RestorePoint"/>.</summary>
+    /// <param name="messages">Takes each migration as it begins, and its output.</param>
+    /// <returns>What was done, for people.</returns>
+    Task<string> MigrateAsync(IProgress<string> messages, CancellationToken cancellationToken);
+}

@@ -20,13 +20,14 @@ internal static class Verdict
             Outcome.RolledBack when deployment.From is null => $"{first}. It was the first release here, and is gone again",
             Outcome.RolledBack when quarantined => $"{first}. {old} answers again on the same host, so it is the release, and it was quarantined here",
             Outcome.RolledBack => $"{first}. {old} answers again; the release was not to blame and may be tried again",
+            _ when deployment.IsStuckAtSchema => $"{first}. {deployment.Records.OfType<JournalRecord.UndoFailed>().First().Cause}, so {deployment.To.Version} was left where it was",
             _ => $"{first}. {old} does not come back either{Whose(evidence, deployment)}",
         };
     }
 
     /// <summary>The first cause alone: what the way back added comes after it.</summary>
     private static string First(Deployment deployment) =>
-        deployment.Records.OfType<JournalRecord.StepFailed>().FirstOrDefault(failed => failed.Step != Step.Sweep)?.Cause ?? deployment.Cause ?? "";
+        deployment.Records.OfType<JournalRecord.StepFailed>().FirstOrDefault(failed => failed.Step is not (Step.Contract or Step.Sweep))?.Cause ?? deployment.Cause ?? "";
 
     private static string Whose(Evidence? evidence, Deployment deployment)
     {

@@ -6,6 +6,7 @@ using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
 using Agent.Daemon.Health;
+using Agent.Daemon.Migrations;
 using Agent.Daemon.Releases;
 using Agent.Daemon.State;
 using Agent.Daemon.Systemd;
@@ -76,6 +77,7 @@ internal static class AgentServices
         .AddSingleton<GenerationComparison>()
         .AddSingleton<EvidenceCollector>()
         .AddSingleton<HookRunner>()
+        .AddSingleton<IMigrator, Migrator>()
         .AddSingleton<DeploymentSteps>()
         .AddSingleton<DeploymentRunner>()
         .AddSingleton(provider => ActivatorUtilities.CreateInstance<DeploymentEngine>(provider, provider.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping));

@@ -179,7 +179,7 @@ internal sealed class Generations(IDisk disk, string dataDirectory, string unitD
     private static string Marker(AppName app) => $"# Written by agentd for {app}; changes here are lost. Use a drop-in of your own.";
 }
 
-[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, Converters = [typeof(AppNameConverter), typeof(UnitNameConverter)])]
+[JsonSourceGenerationOptions(WriteIndented = true, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, Converters = [typeof(AppNameConverter), typeof(UnitNameConverter), typeof(ReleaseVersionConverter), typeof(StepConverter)])]
 [JsonSerializable(typeof(Generation))]
 internal sealed partial class GenerationJson : JsonSerializerContext;
 
@@ -195,4 +195,26 @@ internal sealed class UnitNameConverter : JsonConverter<UnitName>
     public override UnitName Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => new(reader.GetString() ?? "");
 
     public override void Write(Utf8JsonWriter writer, UnitName value, JsonSerializerOptions options) => writer.WriteStringValue(value.Value);
+}
+
+internal sealed class ReleaseVersionConverter : JsonConverter<ReleaseVersion>
+{
+    public override ReleaseVersion Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => new(reader.GetString() ?? "");
+
+    public override void Write(Utf8JsonWriter writer, ReleaseVersion value, JsonSerializerOptions options) => writer.WriteStringValue(value.Text);
+}
+
+/// <summary>By its word; the version before backup, migrate and contract wrote numbers.</summary>
+internal sealed class StepConverter : JsonConverter<Step>
+{
+    private static readonly Step[] Former = [Step.Fetch, Step.Stage, Step.Prepare, Step.Flip, Step.Restart, Step.Gate, Step.Sweep];
+
+    public override Step Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        int at = reader.TokenType == JsonTokenType.Number ? reader.GetInt32() : Array.IndexOf(ConfigurationKeys.Steps, reader.GetString());
+        if (reader.TokenType != JsonTokenType.Number && at >= 0) return (Step)at;
+        return at >= 0 && at < Former.Length ? Former[at] : throw new JsonException("no step of a deployment");
+    }
+
+    public override void Write(Utf8JsonWriter writer, Step value, JsonSerializerOptions options) => writer.WriteStringValue(value.Word());
 }

@@ -26,7 +26,8 @@ internal static class Retention
         if (state.Running is { } running)
         {
             reasons[running.To.Digest] = $"{running.Id} is under way";
-            if (running.From is { } from) reasons[from.Digest] = "runs";
+            // Behind the commit point what proved itself stays anyway; what did not was left in place by a failure, and goes now.
+            if (running.From is { } from && !running.Records.Exists(record => record is JournalRecord.Committed)) reasons[from.Digest] = "runs";
         }
         return reasons.ToImmutable();
     }

@@ -74,12 +74,13 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
         return record switch
         {
             StepStarted r => deployment with { Step = r.Step },
-            StepFailed { Step: not Step.Sweep } r when deployment.Cause is null => deployment with { Step = r.Step, Cause = r.Cause, Remedy = r.Remedy },
+            StepFailed { Step: not (Step.Contract or Step.Sweep) } r when deployment.Cause is null => deployment with { Step = r.Step, Cause = r.Cause, Remedy = r.Remedy },
             Interrupted when deployment.Cause is null && !IsCommitted(deployment) => deployment with
             {
                 Cause = $"agentd stopped during {deployment.Step?.Word() ?? "start"} (power cut, crash or restart)",
                 Remedy = "deploy again",
             },
+            UndoFailed { Step: Step.Migrate } r => deployment with { Cause = $"{deployment.Cause}; {r.Cause}", Remedy = r.Remedy ?? deployment.Remedy },
             UndoFailed r when r.Step is Step.Flip or Step.Restart or Step.Gate => deployment with { Cause = $"{deployment.Cause}; going back failed: {r.Cause}" },
             DeploymentFinished r => deployment with { Finished = r.At, Outcome = r.Outcome },
             _ => deployment,

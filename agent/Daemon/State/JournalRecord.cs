@@ -3,15 +3,22 @@ using Agent.Artifacts;
 
 namespace Agent.Daemon.State;
 
-/// <summary>The steps of a deployment, in order. <see cref="Sweep"/> comes after the commit point.</summary>
+/// <summary>The steps of a deployment, in order. <see cref="Contract"/> and <see cref="Sweep"/> come after the commit point.</summary>
 internal enum Step
 {
     Fetch,
     Stage,
     Prepare,
+
+    /// <summary>A restore point of the database, where migrations are pending.</summary>
+    Backup,
+    Migrate,
     Flip,
     Restart,
     Gate,
+
+    /// <summary>Migrations that the release before could not live with.</summary>
+    Contract,
     Sweep,
 }
 
@@ -84,11 +91,24 @@ internal abstract record JournalRecord(DateTimeOffset At)
     {
         /// <summary>What the app's track pointed at when a person asked for something else; null: the same, or nothing.</summary>
         public string? PassedOver { get; init; }
+
+        /// <summary>A restore point that the database is put back to on the way; null: none.</summary>
+        public string? RestorePoint { get; init; }
+
+        /// <summary>A person said that this release can live with the database as it is.</summary>
+        public bool IgnoreSchema { get; init; }
     }
 
     internal sealed record StepStarted(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
 
-    internal sealed record StepDone(DateTimeOffset At, string Deployment, Step Step, string? Detail) : OfDeployment(At, Deployment);
+    internal sealed record StepDone(DateTimeOffset At, string Deployment, Step Step, string? Detail) : OfDeployment(At, Deployment)
+    {
+        /// <summary>Where the way goes on; null: with the step after this one. Steps that have nothing to do are left out.</summary>
+        public Step? Next { get; init; }
+
+        /// <summary>Of the backup: what the migrations do may stay when the release goes, so that undoing needs no database.</summary>
+        public bool SchemaMayStay { get; init; }
+    }
 
     /// <param name="Blame">The release is to blame, as far as this step can tell: it may be quarantined.</param>
     internal sealed record StepFailed(DateTimeOffset At, string Deployment, Step Step, string Cause, string Remedy, bool Blame)
@@ -98,13 +118,21 @@ internal abstract record JournalRecord(DateTimeOffset At)
     internal sealed record Interrupted(DateTimeOffset At, string Deployment) : OfDeployment(At, Deployment);
 
     /// <summary>The commit point: from here the new release stays.</summary>
-    internal sealed record Committed(DateTimeOffset At, string Deployment) : OfDeployment(At, Deployment);
+    internal sealed record Committed(DateTimeOffset At, string Deployment) : OfDeployment(At, Deployment)
+    {
+        /// <summary>Migrations are left that come after the commit point.</summary>
+        public bool Contract { get; init; }
+    }
 
     internal sealed record UndoStarted(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
 
     internal sealed record UndoDone(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
 
-    internal sealed record UndoFailed(DateTimeOffset At, string Deployment, Step Step, string Cause) : OfDeployment(At, Deployment);
+    internal sealed record UndoFailed(DateTimeOffset At, string Deployment, Step Step, string Cause) : OfDeployment(At, Deployment)
+    {
+        /// <summary>What to do about it; null: what the first failure said.</summary>
+        public string? Remedy { get; init; }
+    }
 
     /// <param name="Quarantine">The release is never deployed here by itself again.</param>
     internal sealed record DeploymentFinished(DateTimeOffset At, string Deployment, Outcome Outcome, bool Quarantine) : OfDeployment(At, Deployment);

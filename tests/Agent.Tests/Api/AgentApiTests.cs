@@ -141,14 +141,14 @@ public sealed class AgentApiTests : IDisposable
             WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
             builder.Logging.ClearProviders().AddProvider(new QueueLogger(logged));
             var configuration = new OneAppConfiguration();
-            builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System);
+            builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System).AddSingleton<Agent.Daemon.Configuration.IConfiguration>(configuration);
             builder.AddAgentApi(configuration.Agent with { Socket = path, Data = Path.GetDirectoryName(path)! });
             builder.Services.AddSingleton(services => new AgentService(
                 null!,   // no call of these tests comes as far as the engine
                 configuration, new OneStateSupervisor(null), null!, null!,
                 new TrackingService(configuration, new NoSource(), (_, _) => throw new NotSupportedException(), NothingDeployed, () => new StoreFreshness(false, []),
                     TimeProvider.System, new Random(1), services.GetRequiredService<ILogger<TrackingService>>()),
-                services.GetRequiredService<Callers>(), services.GetRequiredService<AuditLog>(), TimeProvider.System, services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<AgentService>>()));
+                services.GetRequiredService<ApiCalls>(), services.GetRequiredService<AuditLog>(), TimeProvider.System));
             WebApplication app = builder.Build().MapAgentApi();
             try
             {

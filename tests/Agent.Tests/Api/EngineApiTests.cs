@@ -26,7 +26,7 @@ public sealed class EngineApiTests : IAsyncLifetime
         if (!Environment.IsPrivilegedProcess) Assert.Skip("only root may deploy: run the tests as root");
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System).AddSingleton<Agent.Daemon.Configuration.IConfiguration>(world.Configuration);
         builder.AddAgentApi(world.Configuration.Agent with { Socket = SocketPath, Data = directory });
         builder.Services.AddSingleton(services => new HealthWatch(
             () => [World.Shop], world.Engine.State, world.Engine.Running, new Round(world.System, new PassingProbe()), TimeProvider.System, services.GetRequiredService<ILogger<HealthWatch>>()));
@@ -34,7 +34,7 @@ public sealed class EngineApiTests : IAsyncLifetime
             world.Engine, world.Configuration, world.System, new PassingProbe(), services.GetRequiredService<HealthWatch>(),
             new TrackingService(world.Configuration, world.Source, world.Engine.StartAsync, world.Engine.State, () => new StoreFreshness(false, []),
                 TimeProvider.System, new Random(1), services.GetRequiredService<ILogger<TrackingService>>()),
-            services.GetRequiredService<Callers>(), services.GetRequiredService<AuditLog>(), TimeProvider.System, services.GetRequiredService<IHostApplicationLifetime>(), services.GetRequiredService<ILogger<AgentService>>()));
+            services.GetRequiredService<ApiCalls>(), services.GetRequiredService<AuditLog>(), TimeProvider.System));
         app = builder.Build().MapAgentApi();
         await app.StartAsync(TestContext.Current.CancellationToken);
     }

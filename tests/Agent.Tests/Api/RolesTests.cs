@@ -18,14 +18,14 @@ public sealed class RolesTests : IDisposable
 
     private readonly TemporaryDirectory directory = new();
 
-    public static TheoryData<string> Calls => [.. Service.Methods.Select(method => method.Name)];
+    public static TheoryData<string> Calls => [.. Methods.Select(method => method.Name)];
 
-    private static ServiceDescriptor Service => V1.AgentReflection.Descriptor.Services.Single(service => service.Name == "AgentService");
+    private static IEnumerable<MethodDescriptor> Methods => V1.AgentReflection.Descriptor.Services.Concat(V1.DatabaseReflection.Descriptor.Services).SelectMany(service => service.Methods);
 
     public void Dispose() => directory.Dispose();
 
     [Fact]
-    public void Every_call_has_a_role_and_no_other_name_has() => Assert.Equal(Service.Methods.Select(method => method.Name).Order(), Roles.Demands.Keys.Order());
+    public void Every_call_has_a_role_and_no_other_name_has() => Assert.Equal(Methods.Select(method => method.Name).Order(), Roles.Demands.Keys.Order());
 
     [Fact]
     public void No_call_is_for_everybody() => Assert.All(Roles.Demands.Values, demand => Assert.NotEqual(Role.None, demand.Role));
@@ -92,17 +92,25 @@ public sealed class RolesTests : IDisposable
         Assert.DoesNotContain(Assert.Single(Audit().Read(10)).Wish, c => char.IsControl(c) || c == '\u202e');
     }
 
-    private static Type Request(string name) => Service.FindMethodByName(name).InputType.ClrType;
+    private static Type Request(string name) => Methods.Single(method => method.Name == name).InputType.ClrType;
 
     private AuditLog Audit() => new(new Disk(), Path.Combine(directory.Path, "audit"), NullLogger<AuditLog>.Instance);
 
     private async Task CallAsync(string name, uint group, object request)
     {
-        var service = new AgentService(
-            null!, new OneApp(), null!, null!, null!, null!, new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults), Audit(), TimeProvider.System,
-            new Lifetime(), NullLogger<AgentService>.Instance);
-        MethodInfo method = typeof(AgentService).GetMethod(name)!;
-        var context = new Context($"/agent.v1.AgentService/{name}", new PeerCredentials(4711, 54321, group, []));
+        Type type = V1.DatabaseReflection.Descriptor.Services[0].FindMethodByName(name) is null ? typeof(AgentService) : typeof(DatabaseService);
+        var calls = new ApiCalls(
+            new OneApp(), new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults), Audit(), TimeProvider.System, new Lifetime(), NullLogger<AgentService>.Instance);
+        // Behind the door there is nothing.
+        object service = type.GetConstructors().Single().Invoke([.. type.GetConstructors().Single().GetParameters().Select(parameter => parameter.ParameterType switch
+        {
+            var t when t == typeof(ApiCalls) => calls,
+            var t when t == typeof(IConfiguration) => new OneApp(),
+            var t when t == typeof(AuditLog) => Audit(),
+            _ => (object?)null,
+        })]);
+        MethodInfo method = type.GetMethod(name)!;
+        var context = new Context($"/agent.v1.{type.Name}/{name}", new PeerCredentials(4711, 54321, group, []));
         object?[] arguments = method.GetParameters().Length == 3
             ? [request, typeof(NoWriter<>).MakeGenericType(method.GetParameters()[1].ParameterType.GetGenericArguments()).GetConstructors()[0].Invoke([]), context]
             : [request, context];

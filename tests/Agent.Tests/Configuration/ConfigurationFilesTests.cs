@@ -185,7 +185,8 @@ public sealed class ConfigurationFilesTests : IDisposable
     [InlineData("checks:\n  - tcp: a:1\n  - tcp: a:1", ":3: checks[1] has the name of another check, 'tcp a:1'")]
     [InlineData("gate: 10s", ":1: gate is not a map")]
     [InlineData("gate: {start: 0s}", "gate.start is 0s; write 1s to 1h")]
-    [InlineData("database: x", "database is not a key here; the keys here are channel, versions")]
+    [InlineData("databases: x", "databases is not a key here; write database")]
+    [InlineData("tables: x", "tables is not a key here; the keys here are channel, versions")]
     [InlineData("a: {b: {c: {d: {e: {f: {g: {h: {i: {j: k}}}}}}}}}", "nested deeper than 8 levels")]
     public void Refuses_in_an_app_file(string yaml, string problem)
     {

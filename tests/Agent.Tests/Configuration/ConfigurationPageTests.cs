@@ -19,6 +19,9 @@ public sealed partial class ConfigurationPageTests : IDisposable
         { "### roles", ConfigurationKeys.Roles },
         { "## apps.d/APP.yaml", ConfigurationKeys.App },
         { "### deadlines", ConfigurationKeys.Steps },
+        { "### database", ConfigurationKeys.Database },
+        { "### restore_points", ConfigurationKeys.RestorePoints },
+        { "### migrations", ConfigurationKeys.Migrations },
         { "### processes", ConfigurationKeys.Process },
         { "### units", ConfigurationKeys.Unit },
         { "### shared", ConfigurationKeys.Shared },
@@ -57,7 +60,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
             if (inside) example.Add(line);
             inside |= line == "```yaml";
         }
-        Assert.Equal(13, read);
+        Assert.Equal(16, read);
     }
 
     [Theory]

@@ -110,13 +110,14 @@ public sealed class DefineTests : IDisposable
     {
         AppDefinition definition = Define("command: bin/shop", null);
         Assert.Equal<object?>(
-            [null, null, null, null, null, null, null, null],
-            [definition.User, definition.SecretsFile, definition.Credentials, definition.SharedDirectories, definition.SharedFiles, definition.Templates, definition.Hooks, definition.Watch]);
+            [null, null, null, null, null, null, null, null, null, null],
+            [definition.User, definition.SecretsFile, definition.Credentials, definition.SharedDirectories, definition.SharedFiles, definition.Templates, definition.Hooks, definition.Watch, definition.Database, definition.Migrations]);
     }
 
     [Theory]
     [InlineData("memory: 1GB", "processes: {web: bin/web}", "limits or other settings for 'command' stand here, but the release has processes or units instead")]
     [InlineData("deadlines: {gate: 30s}", "command: bin/shop", "deadlines.gate is 30s, less than gate.start and gate.stable together; write 70s or more")]
+    [InlineData("", "command: bin/shop\nmigrations: db", "the release has migrations, but no database is named; write 'database: DATABASE_URL', the name of the secret that holds the address, or 'migrations: none'")]
     [InlineData("shared: {files: [log/a]}", "command: bin/shop\nshared: {directories: [log]}", "shared log/a is log once more, or lies in it")]
     [InlineData("shared: {files: [log]}", "command: bin/shop\nshared: {directories: [log]}", "shared log is log once more")]
     [InlineData("shared: {directories: [config]}", "command: bin/shop\ntemplates: [config/a.template]", "templates: config/a.template is filled as config/a, which is shared as config")]

@@ -93,6 +93,14 @@ public sealed class EffectiveTests : IDisposable
             shared: {files: [config/local.yml]}
             hooks: {before-fetch: /bin/a, before-flip: [/bin/b, {command: bin/c, user: root, memory: 1GB, timeout: 5s, on_failure: ignore}]}
             watch: 1m
+            database:
+              admin: ADMIN_URL
+              environment: {POOL_SIZE: "2"}
+              lock_timeout: 500ms
+              lock_retries: 3
+              statement_timeout: 10m
+              wait: 2h
+              restore_points: {directory: /backup, keep: 7, max_age: 720h, max_size: 10GB, jobs: 2}
             """);
         const string Release = """
             command: bin/shop "a b" ${PORT}
@@ -103,6 +111,7 @@ public sealed class EffectiveTests : IDisposable
               nightly: {command: bin/report, schedule: Mon..Fri 08:30}
             units: [systemd/x.socket]
             shared: {directories: [log]}
+            migrations: {command: bin/shop eval "Shop.Release.migrate()", files: [priv/*], phase: after-commit, timeout: 5m, memory: 1GB, compatible_with: v1.1.0}
             hooks: {before-flip: bin/warm}
             checks:
               - {http: "http://127.0.0.1:8080/up?a=b", socket: /run/x.sock, status: 204, body: "a: \"b\"", headers: {A: b}}
@@ -124,6 +133,8 @@ public sealed class EffectiveTests : IDisposable
         Assert.Equal(
             (first.User, first.Watch, first.SharedDirectories![0], first.SharedFiles![0], first.Credentials!["key"]),
             (second.User, second.Watch, second.SharedDirectories![0], second.SharedFiles![0], second.Credentials!["key"]));
+        Assert.Equivalent(first.Database, second.Database, strict: true);
+        Assert.Equivalent(first.Migrations, second.Migrations, strict: true);
         AppOptions options = again.App(Shop);
         Assert.Equal(
             (new Track.Range(new VersionRange(">=1.0.0 <2.0.0")), new ReleaseVersion("v1.5.0"), 3L << 30, TimeSpan.FromHours(1)),
@@ -133,6 +144,36 @@ public sealed class EffectiveTests : IDisposable
         static object Plain(UnitSource unit) => unit is UnitSource.Rendered rendered
             ? (rendered with { Allow = null, Restart = rendered.Schedule is null ? rendered.Restart ?? "always" : null, Stop = rendered.Stop ?? TimeSpan.FromSeconds(30) }, string.Join(' ', rendered.Allow ?? []))
             : unit;
+    }
+
+    [Fact]
+    public void Shows_the_database_by_the_name_of_its_secret_and_who_says_how_it_is_migrated()
+    {
+        directory.Write("apps.d/shop.yaml", "command: bin/shop\ndatabase: {restore_points: {command: /usr/bin/snapshot, restore_command: /usr/bin/back}}\n");
+        string shown = Load().Effective(Shop, "migrations: db/sql\n");
+        Assert.Contains(
+            """
+            database:                                    # apps.d/shop.yaml
+              url: DATABASE_URL
+              lock_timeout: 2s
+              lock_retries: 10
+              wait: 1h
+              restore_points:
+                keep: 5
+                command: /usr/bin/snapshot
+                restore_command: /usr/bin/back
+            user: shop
+            """, shown, StringComparison.Ordinal);
+        Assert.Contains("migrations:                                  # agent.yaml of the release\n  directory: db/sql\n", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Shows_that_nothing_is_backed_up_or_migrated()
+    {
+        directory.Write("apps.d/shop.yaml", "database: {restore_points: none}\nmigrations: none\n");
+        string shown = Load().Effective(Shop, "migrations: db/sql\n");
+        Assert.Contains("  restore_points: none\n", shown, StringComparison.Ordinal);
+        Assert.Contains("migrations: none                             # apps.d/shop.yaml\n", shown, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -52,7 +52,7 @@ public class HookFileTests
 
     [Theory]
     [InlineData(true, "hooks: [a]", "file:1: hooks is not a map")]
-    [InlineData(true, "hooks:\n  flip: bin/a", "file:2: hooks.flip is no point of a deployment; write before- or after-, and one of fetch, stage, prepare, flip, restart, gate, sweep")]
+    [InlineData(true, "hooks:\n  flip: bin/a", "file:2: hooks.flip is no point of a deployment; write before- or after-, and one of fetch, stage, prepare, backup, migrate, flip, restart, gate, contract, sweep")]
     [InlineData(true, "hooks: {before-: bin/a}", "hooks.before- is no point")]
     [InlineData(true, "hooks: {Before-flip: bin/a}", "is no point")]
     [InlineData(true, "hooks: {before-flip: }", "hooks.before-flip is no hook")]
@@ -65,6 +65,7 @@ public class HookFileTests
     [InlineData(true, "hooks: {before-flip: {command: bin/a, on_failure: retry}}", "hooks.before-flip.on_failure is 'retry'; write undo or ignore")]
     [InlineData(true, "hooks: {before-flip: {command: bin/a, on-failure: undo}}", "hooks.before-flip.on-failure is not a key here; write on_failure")]
     [InlineData(true, "hooks: {after-sweep: {command: bin/a, on_failure: undo}}", "hooks.after-sweep.on_failure is undo, but nothing is undone once the release was kept")]
+    [InlineData(true, "hooks: {before-contract: {command: bin/a, on_failure: undo}}", "hooks.before-contract.on_failure is undo, but nothing is undone once the release was kept")]
     [InlineData(true, "hooks: {before-fetch: bin/a}", "hooks.before-fetch names a program of the release, which is not laid out yet")]
     [InlineData(true, "hooks: {after-fetch: {command: bin/a}}", "hooks.after-fetch.command names a program of the release")]
     [InlineData(true, "hooks: {before-stage: bin/a}", "not laid out yet")]

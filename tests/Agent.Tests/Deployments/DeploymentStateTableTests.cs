@@ -91,6 +91,7 @@ public class DeploymentStateTableTests
     }
 
     [Theory]
+    [InlineData("Migrate", true)]
     [InlineData("Flip", true)]
     [InlineData("Restart", true)]
     [InlineData("Gate", true)]
@@ -101,6 +102,43 @@ public class DeploymentStateTableTests
         Step at = Enum.Parse<Step>(step);
         DeploymentState next = DeploymentState.Next(new DeploymentState.Backward([at], Outcome.RolledBack, Blame: true), new UndoFailed(Now, "shop-1", at, "no"));
         Assert.Equal(needsOperator ? new DeploymentState.Concluding(Outcome.NeedsOperator, Blame: false) : new DeploymentState.Concluding(Outcome.RolledBack, Blame: true), next);
+    }
+
+    [Fact]
+    public void A_migration_that_was_begun_is_taken_back_before_anything_else_unless_it_may_stay()
+    {
+        var began = Assert.IsType<DeploymentState.Acting>(DeploymentState.Next(new DeploymentState.Forward(Step.Migrate), new StepStarted(Now, "shop-1", Step.Migrate)));
+        AssertBack(began, Outcome.RolledBack, Step.Migrate, Step.Prepare, Step.Stage);
+        DeploymentState.Forward after = Assert.IsType<DeploymentState.Forward>(DeploymentState.Next(began, new StepDone(Now, "shop-1", Step.Migrate, null)));
+        Assert.Equal(Step.Migrate, Back(after, Failed).Undo[0]);
+        Assert.Equal(Step.Migrate, Back(new DeploymentState.Acting(Step.Gate, Schema.Changed), Failed).Undo[0]);
+        Assert.Equal(Step.Migrate, Back(new DeploymentState.Committing(Schema.Changed), Interrupted).Undo[0]);
+
+        DeploymentState adds = DeploymentState.Next(new DeploymentState.Acting(Step.Backup), new StepDone(Now, "shop-1", Step.Backup, null) { SchemaMayStay = true });
+        Assert.Equal(new DeploymentState.Forward(Step.Migrate, Schema.MayStay), adds);
+        DeploymentState adding = DeploymentState.Next(adds, new StepStarted(Now, "shop-1", Step.Migrate));
+        AssertBack(adding, Outcome.RolledBack, Step.Prepare, Step.Stage);
+    }
+
+    [Fact]
+    public void Steps_that_have_nothing_to_do_are_left_out_and_leave_nothing_to_undo()
+    {
+        var done = new StepDone(Now, "shop-1", Step.Prepare, null);
+        Assert.Equal(new DeploymentState.Forward(Step.Backup), DeploymentState.Next(new DeploymentState.Acting(Step.Prepare), done));
+        DeploymentState flip = DeploymentState.Next(new DeploymentState.Acting(Step.Prepare), done with { Next = Step.Flip });
+        Assert.Equal(new DeploymentState.Forward(Step.Flip), flip);
+        AssertBack(flip, Outcome.Refused, Step.Prepare, Step.Stage);
+        AssertBack(new DeploymentState.Acting(Step.Backup), Outcome.Refused, Step.Prepare, Step.Stage);
+    }
+
+    [Fact]
+    public void What_is_left_for_behind_the_commit_point_comes_before_the_sweep()
+    {
+        DeploymentState contracting = DeploymentState.Next(new DeploymentState.Committing(), new Committed(Now, "shop-1") { Contract = true });
+        Assert.Equal(new DeploymentState.Sweeping(Step.Contract), contracting);
+        Assert.Equal(contracting, DeploymentState.Next(contracting, Interrupted));
+        Assert.Equal(new DeploymentState.Sweeping(), DeploymentState.Next(contracting, new StepDone(Now, "shop-1", Step.Contract, null)));
+        Assert.Equal(new DeploymentState.Sweeping(), DeploymentState.Next(contracting, Failed));
     }
 
     [Fact]

@@ -1,7 +1,7 @@
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
-using FsCheck.Fluent;
 using FsCheck;
+using FsCheck.Fluent;
 using static Agent.Daemon.State.JournalRecord;
 using Outcome = Agent.Daemon.State.Outcome;
 

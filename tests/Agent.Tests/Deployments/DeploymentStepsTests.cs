@@ -76,7 +76,7 @@ public class DeploymentStepsTests
     [Fact]
     public void A_limit_of_the_operators_wins_and_the_gate_has_its_own_times_on_top()
     {
-        foreach (Step step in Enum.GetValues<Step>()) Assert.InRange(room.Steps.Deadline(World.Shop, step, null), TimeSpan.FromMinutes(1), TimeSpan.FromHours(1));
+        foreach (Step step in Enum.GetValues<Step>()) Assert.InRange(room.Steps.Deadline(World.Shop, step, null), TimeSpan.FromMinutes(1), TimeSpan.FromHours(4));
         AppDefinition definition = room.Define() with { Gate = new GateOptions(TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(2)) };
         Assert.Equal(TimeSpan.FromMinutes(8), room.Steps.Deadline(World.Shop, Step.Gate, definition));
         Assert.Equal(TimeSpan.FromMinutes(1), room.Steps.Deadline(World.Shop, Step.Gate, null));

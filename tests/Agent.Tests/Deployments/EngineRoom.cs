@@ -39,12 +39,13 @@ internal sealed class EngineRoom
 
     public EvidenceFiles Evidence { get; }
 
-    public World.FakeConfiguration Configuration { get; } = new(Options, rich: false);
+    public World.FakeConfiguration Configuration { get; } = new(Options, rich: false, database: false);
 
     public List<string> Told { get; } = [];
 
     public DeploymentSteps Steps => new(
-        Configuration, new World.FakeSource(Disk, new Brake()), Releases, new SharedTree(Disk, Releases), Generations, Supervisor, new Gate(new NoProbe(), Supervisor, TimeProvider.System), Disk);
+        Configuration, new World.FakeSource(Disk, new Brake()), Releases, new SharedTree(Disk, Releases), Generations, Supervisor,
+        new SimulatedMigrator(new SimulatedDatabase(), new Fuse(int.MaxValue)), new Gate(new NoProbe(), Supervisor, TimeProvider.System), Disk);
 
     public HookRunner Hooks => new(Configuration, Releases, Generations, Supervisor, NullLogger<HookRunner>.Instance);
 

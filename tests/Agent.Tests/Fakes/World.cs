@@ -25,9 +25,10 @@ internal sealed class World : IDisposable
     private readonly bool rich;
     private readonly Brake brake = new();
 
-    public World(SimulatedDisk disk, SimulatedSystem system, Fuse fuse, bool rich)
+    public World(SimulatedDisk disk, SimulatedSystem system, Fuse fuse, bool rich, SimulatedDatabase? database = null)
     {
         this.rich = rich;
+        Database = database;
         Disk = disk;
         System = system;
         Fuse = fuse;
@@ -41,12 +42,13 @@ internal sealed class World : IDisposable
         var time = new InstantTime(loops: rich ? 4 : 3);   // the gate's: its own clock, each unit and a check
         Log = new DeploymentLog(journal, records, options.History, time, NullLogger<DeploymentLog>.Instance);
         Installed = new InstalledReleases(disk, options.Releases);
-        Configuration = new FakeConfiguration(options, rich);
+        Configuration = new FakeConfiguration(options, rich, database is not null);
         var generations = new Generations(disk, options.Data, options.Units, Installed);
         var comparison = new GenerationComparison(generations, Installed);
         Evidence = new EvidenceFiles(disk, options.Data);
         var steps = new DeploymentSteps(
-            Configuration, Source, Installed, new SharedTree(disk, Installed), generations, system, new Gate(new FakeProbe(system, fuse, brake), system, time), disk);
+            Configuration, Source, Installed, new SharedTree(disk, Installed), generations, system,
+            new SimulatedMigrator(database ?? new SimulatedDatabase(), fuse), new Gate(new FakeProbe(system, fuse, brake), system, time), disk);
         var runner = new DeploymentRunner(
             Log, steps, new HookRunner(Configuration, Installed, generations, system, NullLogger<HookRunner>.Instance),
             new EvidenceCollector(system, generations, comparison, Evidence, disk, options, time, NullLogger<EvidenceCollector>.Instance), time, NullLogger<DeploymentRunner>.Instance);
@@ -57,6 +59,9 @@ internal sealed class World : IDisposable
     public SimulatedDisk Disk { get; }
 
     public SimulatedSystem System { get; }
+
+    /// <summary>Null: the app has none.</summary>
+    public SimulatedDatabase? Database { get; }
 
     public Fuse Fuse { get; }
 
@@ -74,11 +79,12 @@ internal sealed class World : IDisposable
 
     /// <summary>A world on an empty disk that lasts for so many effects.</summary>
     /// <param name="rich">With two units, hooks, secrets, a template, a shared directory, and a journal that is compacted often.</param>
-    public static World New(int effects = int.MaxValue, bool rich = false)
+    /// <param name="database">With a database whose migrations belong to its releases.</param>
+    public static World New(int effects = int.MaxValue, bool rich = false, bool database = false)
     {
         var fuse = new Fuse(effects);
         var disk = new SimulatedDisk(fuse);
-        return new World(disk, new SimulatedSystem(disk, fuse), fuse, rich);
+        return new World(disk, new SimulatedSystem(disk, fuse), fuse, rich, database ? new SimulatedDatabase() : null);
     }
 
     /// <summary>The next start of the agent on what is left.</summary>
@@ -94,7 +100,7 @@ internal sealed class World : IDisposable
             var bootFuse = new Fuse(int.MaxValue);
             system = SimulatedSystem.Boot(disk.After(Loss.Kept, bootFuse), bootFuse, System.Broken).After(disk, fuse);
         }
-        return new World(disk, system, fuse, rich);
+        return new World(disk, system, fuse, rich, Database?.After());
     }
 
     /// <summary>Deploys to the end.</summary>
@@ -257,7 +263,7 @@ internal sealed class World : IDisposable
         });
     }
 
-    internal sealed class FakeConfiguration(AgentOptions agent, bool rich) : IConfiguration
+    internal sealed class FakeConfiguration(AgentOptions agent, bool rich, bool database) : IConfiguration
     {
         private static readonly CheckOptions.Http Up = new(
             "http /up", new Uri("http://127.0.0.1/up"), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), 1, 3);
@@ -306,6 +312,7 @@ internal sealed class World : IDisposable
             Templates = rich ? ["config.template"] : null,
             SharedDirectories = rich ? ["log"] : null,
             Hooks = rich ? Hooks : null,
+            Database = database ? new DatabaseOptions("DATABASE_URL") : null,
         });
 
         private static readonly HookOptions[] Hooks =

@@ -1,10 +1,10 @@
 using System.Text;
-using Agent.Artifacts.Durable;
 using Agent.Artifacts;
+using Agent.Artifacts.Durable;
 using Agent.Daemon.State;
 using Agent.Tests.Fakes;
-using FsCheck.Fluent;
 using FsCheck;
+using FsCheck.Fluent;
 using static Agent.Daemon.State.JournalRecord;
 using Outcome = Agent.Daemon.State.Outcome;
 

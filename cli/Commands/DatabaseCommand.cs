@@ -1,0 +1,9 @@
+namespace Agent.Cli.Commands;
+
+/// <summary><c>agentctl db</c>: a file Database...Command for each verb below it.</summary>
+internal static class DatabaseCommand
+{
+    public static Verb Create(Verbs verbs) => new("db", "An app's database: migrations, restore points, access.", "agentctl db list", "agentctl db plan v1.2.0")
+    {
+    };
+}
