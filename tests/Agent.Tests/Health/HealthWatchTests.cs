@@ -142,8 +142,6 @@ public sealed class HealthWatchTests : IAsyncLifetime
         configured.Add(Blog);
         await BeginAsync();
         await Eventually.HoldsAsync(() => watch.Of(Blog).Healthy is not null);
-        Assert.Equal(TimeSpan.FromSeconds(10), await time.NextTimerAsync());   // before the first round the app's own time is not known
-        await PassAsync(TimeSpan.FromSeconds(10));
         Assert.Equal(TimeSpan.FromSeconds(1), await time.NextTimerAsync());
         int before = rounds;
         for (int second = 0; second < 4; second++) await PassAsync(TimeSpan.FromSeconds(1));
