@@ -3,6 +3,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
+using Npgsql;
 using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
 
 namespace Agent.Daemon.Migrations.RestorePoints;
@@ -50,6 +51,7 @@ internal sealed class RestorePointService(
         {
             Release = reason.Release,
             Deployment = reason.Deployment,
+            BeforeRestoreOf = reason.BeforeRestoreOf,
         };
         string application = Application(reason);
         if (kept.Command is null) point = await Dump.TakeAsync(point, store, address, application, Root, messages, cancellationToken);
@@ -94,7 +96,7 @@ internal sealed class RestorePointService(
 
     /// <summary>
     /// Puts the database back to a restore point: 1. takes a new one of what is there, 2. restores beside, 3. swaps. Before 3 nothing of the app's database changes; 3 ends every
-    /// connection to it, that of the caller too. The operator's restore_command instead works in place: what it did cannot be swapped back.
+    /// connection to it, that of the caller too. The operator's restore_command instead works in place: what it did cannot be swapped back. No other host may migrate meanwhile.
     /// </summary>
     /// <param name="reason">Its deployment names the restore for <see cref="SwapBackAsync"/>.</param>
     /// <exception cref="OperatorException">The database is as it was before.</exception>
@@ -105,8 +107,10 @@ internal sealed class RestorePointService(
         string application = Application(reason);
         if (point.Name is not null)
         {
-            RestorePoint former = await TakeAsync(app, options, address, reason, messages, cancellationToken);
-            await new OperatorsCommand(supervisor, configuration, configuration.App(app), options.RestorePoints ?? new RestorePointOptions()).RestoreAsync(point, messages, cancellationToken);
+            var command = new OperatorsCommand(supervisor, configuration, configuration.App(app), options.RestorePoints ?? new RestorePointOptions());
+            command.DemandRestore(point);
+            RestorePoint former = await TakeAsync(app, options, address, reason with { BeforeRestoreOf = point.Id }, messages, cancellationToken);
+            await command.RestoreAsync(point, messages, cancellationToken);
             return new Restored(point, former, null);
         }
         messages.Report($"checking restore point {point.Id}");
@@ -134,11 +138,35 @@ internal sealed class RestorePointService(
         return new Restored(point, before, formerName);
     }
 
+    /// <summary>As <see cref="RestoreAsync"/>, for a person: under the lock that hosts migrate under.</summary>
+    /// <exception cref="OperatorException">A host migrates now (<see cref="ExitCode.Refused"/>); else as <see cref="RestoreAsync"/>.</exception>
+    public async Task<Restored> RestoreByHandAsync(
+        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+    {
+        await using Session session = await Session.OpenAsync(new AppDatabase(app, options, address), Application(reason), time, cancellationToken);
+        try
+        {
+            await session.StayAsync(cancellationToken);
+            if (!await session.TryLockAsync(cancellationToken))
+                throw new OperatorException(ExitCode.Refused, $"{address.Name} is being migrated by {(await session.HolderAsync(cancellationToken))?.Who ?? "another host"}", "wait until that is over, then ask again");
+        }
+        catch (NpgsqlException e)
+        {
+            throw SqlFault.Explain(e, address.Shown, null);
+        }
+        return await RestoreAsync(app, options, address, id, reason, messages, cancellationToken);   // the swap ends the session, and the lock with it
+    }
+
     /// <summary>Takes a restore back: the app's database is what it was before. Idempotent, and whatever part of the restore was done.</summary>
     /// <param name="deployment">That restored.</param>
     /// <returns>False: there was no swap to take back.</returns>
+    /// <exception cref="OperatorException">The operator's command restored in place, which only a person can take back (<see cref="ExitCode.NeedsOperator"/>); else it was not taken back yet.</exception>
     public async Task<bool> SwapBackAsync(AppName app, DatabaseOptions options, DatabaseAddress address, string deployment, CancellationToken cancellationToken)
     {
+        if (Store(app, options).List().FirstOrDefault(point => point.Deployment == deployment && point.BeforeRestoreOf is not null) is { } before)
+            throw new OperatorException(
+                ExitCode.NeedsOperator, $"restore_command was to put {app}'s database back to {before.BeforeRestoreOf}, in place: nobody knows how far it came",
+                $"look at the database; what it was is restore point {before.Id}: agentctl db restore {before.Id} --app {app}");
         var names = new BesideNames(address.Name, Host);
         string name = names.Of(Beside.Restore, deployment), former = names.Of(Beside.Before, deployment);
         var server = new DatabaseServer(address, Application(new RestorePointReason(null, deployment, "")), admin(app, options));
