@@ -30,6 +30,9 @@ internal sealed class RestorePointService(
 
     private readonly ConcurrentDictionary<(AppName App, bool Scratch), SemaphoreSlim> gates = new();
 
+    /// <summary>How many restores of an app have files of their own in its directory now.</summary>
+    private readonly Dictionary<AppName, int> restoring = [];
+
     /// <summary>This host, as restore points and names of databases tell it.</summary>
     public string Host { get; init; } = Environment.MachineName;
 
@@ -44,7 +47,7 @@ internal sealed class RestorePointService(
         using IDisposable turn = await TurnAsync(app, scratch: false, cancellationToken);
         RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
         RestorePointStore store = Store(app, options);
-        store.RemoveLeftovers();
+        Tidy(app, store);
         DateTimeOffset now = time.GetUtcNow();
         var point = new RestorePoint(
             store.FreeId(reason.Deployment ?? $"{app}-{now.UtcDateTime:yyyyMMdd-HHmmss}"), app.Value, now, address.Name, Host, reason.By)
@@ -74,7 +77,7 @@ internal sealed class RestorePointService(
         {
             try
             {
-                store.RemoveLeftovers();
+                Tidy(app, store);
             }
             catch (IOException e)
             {
@@ -115,8 +118,7 @@ internal sealed class RestorePointService(
         }
         messages.Report($"checking restore point {point.Id}");
         await Store(app, options).CheckAsync(point, cancellationToken);
-        await SweepAsync(app, options, address, every: true, cancellationToken);
-        // The new one may retire the one that is wanted: it is opened by then, or kept as the newest but one.
+        await SweepAsync(app, options, address, cancellationToken);
         RestorePoint before = await TakeKeepingAsync(point, app, options, address, reason, messages, cancellationToken);
         var names = new BesideNames(address.Name, Host);
         string name = names.Of(Beside.Restore, IdOf(reason)), formerName = names.Of(Beside.Before, IdOf(reason));
@@ -135,6 +137,7 @@ internal sealed class RestorePointService(
             throw;
         }
         logger.DatabaseRestored(app.Value, point.Id, reason.By, formerName);
+        foreach (string former in await FormersAsync(server, names)) if (former != formerName) await DropQuietlyAsync(app, server, former);
         return new Restored(point, before, formerName);
     }
 
@@ -180,7 +183,16 @@ internal sealed class RestorePointService(
     }
 
     /// <summary>Drops what restores and trials of this host left beside the database: those of deployments at once, those of people after <see cref="FormerStays"/>. No restore of the app may be under way.</summary>
-    public Task SweepAsync(AppName app, DatabaseOptions options, DatabaseAddress address, CancellationToken cancellationToken) => SweepAsync(app, options, address, every: false, cancellationToken);
+    public async Task SweepAsync(AppName app, DatabaseOptions options, DatabaseAddress address, CancellationToken cancellationToken)
+    {
+        var names = new BesideNames(address.Name, Host);
+        var server = new DatabaseServer(address, Application(new RestorePointReason(null, null, "")), admin(app, options));
+        foreach (string name in await server.ListAsync(cancellationToken))
+        {
+            bool old = names.IdOf(Beside.Before, name) is { } id && (BesideNames.MomentOf(id) is not { } moment || time.GetUtcNow() - moment > FormerStays);
+            if (old || names.IdOf(Beside.Restore, name) is not null) await server.DropAsync(name, cancellationToken);
+        }
+    }
 
     /// <summary>Databases that stand beside the app's own, made by this host: each with when it goes, for people.</summary>
     public async Task<IReadOnlyList<(string Name, string Goes)>> BesideAsync(AppName app, DatabaseOptions options, DatabaseAddress address, CancellationToken cancellationToken)
@@ -241,17 +253,6 @@ internal sealed class RestorePointService(
         return await Verification.CompareAsync(counts, session, cancellationToken);
     }
 
-    private async Task SweepAsync(AppName app, DatabaseOptions options, DatabaseAddress address, bool every, CancellationToken cancellationToken)
-    {
-        var names = new BesideNames(address.Name, Host);
-        var server = new DatabaseServer(address, Application(new RestorePointReason(null, null, "")), admin(app, options));
-        foreach (string name in await server.ListAsync(cancellationToken))
-        {
-            bool old = names.IdOf(Beside.Before, name) is { } id && (every || BesideNames.MomentOf(id) is not { } moment || time.GetUtcNow() - moment > FormerStays);
-            if (old || names.IdOf(Beside.Restore, name) is not null) await server.DropAsync(name, cancellationToken);
-        }
-    }
-
     // One that is put back must not be retired by the one that is taken before.
     private Task<RestorePoint> TakeKeepingAsync(
         RestorePoint wanted, AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
@@ -264,10 +265,39 @@ internal sealed class RestorePointService(
     {
         int server;
         await using (ServerSession session = await ServerSession.OpenAsync(into, application, cancellationToken)) server = session.Major;
-        await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, cancellationToken);
+        lock (restoring) restoring[app] = restoring.GetValueOrDefault(app) + 1;
+        try
+        {
+            await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, cancellationToken);
+        }
+        finally
+        {
+            lock (restoring) restoring[app]--;
+        }
+    }
+
+    private void Tidy(AppName app, RestorePointStore store)
+    {
+        lock (restoring)
+        {
+            if (restoring.GetValueOrDefault(app) == 0) store.RemoveLeftovers();
+        }
     }
 
     private Restore Of(AppName app, DatabaseOptions options, RestorePoint point) => new(disk, Store(app, options), point, Root);
+
+    // After the swap nothing may fail any more.
+    private static async Task<IReadOnlyList<string>> FormersAsync(DatabaseServer server, BesideNames names)
+    {
+        try
+        {
+            return [.. (await server.ListAsync(CancellationToken.None)).Where(name => names.IdOf(Beside.Before, name) is not null)];
+        }
+        catch (OperatorException)
+        {
+            return [];
+        }
+    }
 
     private async Task DropQuietlyAsync(AppName app, DatabaseServer server, string name)
     {
