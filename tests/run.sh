@@ -39,8 +39,8 @@ declare -i passed failed skipped
 need_sdk
 need git=git
 if [[ $EUID == 0 ]]; then
-    need dbus-daemon=dbus ip=iproute2 nsenter=util-linux nginx=nginx curl=curl python3=python3
-    # Its programs, not its server, and the libraries that plans and restore points use; without them those tests say so.
+    need dbus-daemon=dbus ip=iproute2 nsenter=util-linux nginx=nginx curl=curl python3=python3 faketime=faketime
+    # PostgreSQL's programs, and the libraries that plans and restore points use; without them those tests say so.
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || apt_install postgresql || true
     ldconfig -p | grep -q 'libpg_query\.so' || apt_install libpg-query-dev || true
     ldconfig -p | grep -q 'libzstd\.so\.1' || apt_install libzstd1 || true

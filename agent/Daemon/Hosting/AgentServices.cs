@@ -92,6 +92,9 @@ internal static class AgentServices
             provider.GetRequiredService<AdminSession>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<AgentOptions>().Data))
         .AddSingleton<RestorePointService.Admin>(provider => (app, options) => (database, statements, cancellationToken) =>
             provider.GetRequiredService<AdminSession>().ExecuteAsync(provider.GetRequiredService<IConfiguration>().App(app), options, database, statements, cancellationToken))
+        .AddSingleton<ReleaseOnHost>()
+        .AddSingleton<MigrationPlans>()
+        .AddSingleton<Rehearsals>()
         .AddSingleton<RestorePointService>()
         .AddSingleton(_ => new MigrationPlanner(SqlParser.Load()))
         .AddSingleton<IRestorePoints, DeploymentRestorePoints>()

@@ -28,7 +28,8 @@ internal sealed class CommitLostException(string name, Exception cause) : Except
 /// Out of the way: a statement that does not get its lock within lock_timeout gives up, so that nobody queues behind it for longer; then the whole file is
 /// tried again after a pause.
 /// </remarks>
-internal sealed partial class SqlRunner(Session session, TimeProvider time, Random random)
+/// <param name="beforeCommit">Looks on, in each transaction; null: nobody does.</param>
+internal sealed partial class SqlRunner(Session session, TimeProvider time, Random random, Func<Task>? beforeCommit = null)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(500), LongestPause = TimeSpan.FromSeconds(20);
 
@@ -76,6 +77,7 @@ internal sealed partial class SqlRunner(Session session, TimeProvider time, Rand
                 }
                 await session.Ledger.RunAsync(OwnRole, cancellationToken);
                 await record();
+                if (beforeCommit is not null) await beforeCommit();
                 committing = true;
                 await transaction.CommitAsync(cancellationToken);
                 return;
