@@ -12,7 +12,7 @@ public sealed class DatabaseFromNothingTests : AgentTest
         await DatabaseOnHost.StartAsync(host, Cancel);
         await host.ShellAsync("runuser -u postgres -- psql -q -c 'DROP DATABASE shop' -c 'DROP ROLE shop'; echo 'TOKEN=kept' >/etc/agentd/secrets.d/shop.env", Cancel);
 
-        string made = (await host.AgentctlAsync(["db", "create"], Cancel)).Succeeded().Output;
+        string made = (await host.AgentctlAsync(["db", "create"], Cancel)).Succeeded();
         Assert.Equal("role and database shop are made: postgres://shop@127.0.0.1:5432/shop; DATABASE_URL is in /etc/agentd/secrets.d/shop.env", made.Trim());
         Assert.Equal("root root 600", await host.ShellAsync("stat -c '%U %G %a' /etc/agentd/secrets.d/shop.env", Cancel));
         Assert.Equal("TOKEN=kept", await host.ShellAsync("head -n 1 /etc/agentd/secrets.d/shop.env", Cancel));
@@ -24,7 +24,7 @@ public sealed class DatabaseFromNothingTests : AgentTest
         await host.DeployAsync("v1.0.0", Cancel);
         Assert.Equal("0001_orders.sql", await DatabaseOnHost.LedgerAsync(host, Cancel));
         Assert.Equal("shop 2", await host.ShellAsync("agentctl db shell -- -XAt -F ' ' -c 'SELECT current_user, count(*) FROM orders'", Cancel));
-        Assert.Contains("public.orders", (await host.AgentctlAsync(["db", "stats"], Cancel)).Succeeded().Output, StringComparison.Ordinal);
+        Assert.Contains("public.orders", (await host.AgentctlAsync(["db", "stats"], Cancel)).Succeeded(), StringComparison.Ordinal);
 
         // The app's role may not make or rename databases: postgres does.
         string point = (await host.JsonAsync(["db", "backup"], Cancel)).Json.GetProperty("id").GetString()!;
