@@ -99,7 +99,8 @@ internal sealed class HealthProbe(ISupervisor supervisor, string releases, TimeP
     internal static bool LacksDescriptors(Exception error) =>
         error is SocketException { SocketErrorCode: SocketError.TooManyOpenSockets } || (error.InnerException is { } inner && LacksDescriptors(inner));
 
-    private static string Explain(Exception error)
+    /// <summary>For people: what kept a connection from an answer.</summary>
+    internal static string Explain(Exception error)
     {
         for (Exception? e = error; e is not null; e = e.InnerException)
         {

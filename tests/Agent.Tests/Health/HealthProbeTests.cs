@@ -237,6 +237,30 @@ public sealed class HealthProbeTests : IDisposable
     }
 
     [Fact]
+    public async Task A_certificate_that_nobody_vouches_for_is_not_good_enough_for_any_other_address()
+    {
+        using var key = System.Security.Cryptography.ECDsa.Create(System.Security.Cryptography.ECCurve.NamedCurves.nistP256);
+        var request = new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=shop", key, System.Security.Cryptography.HashAlgorithmName.SHA256);
+        DateTimeOffset now = TimeProvider.System.GetUtcNow();
+        using var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        CheckOptions.Http elsewhere = Http(scheme: "https") with { Url = new Uri($"https://0.0.0.0:{Port}/up") };   // Linux connects it to this host, but it is no loopback address
+        Task<CheckAnswer> answer = probe.ProbeAsync(App, elsewhere, CancellationToken.None);
+        using Socket socket = await listener.AcceptSocketAsync(stop.Token);
+        await using var tls = new System.Net.Security.SslStream(new NetworkStream(socket));
+        Task serving = tls.AuthenticateAsServerAsync(certificate);
+        CheckAnswer given = await answer;
+        Assert.False(given.Passed);
+        Assert.StartsWith("no TLS: ", given.Detail, StringComparison.Ordinal);
+        await serving.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    [Fact]
+    public async Task A_check_of_a_kind_that_nobody_knows_is_an_error_and_no_answer() =>
+        await Assert.ThrowsAsync<NotSupportedException>(() => probe.ProbeAsync(App, new Unknown(), CancellationToken.None));
+
+    private sealed record Unknown() : CheckOptions("unknown", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), 1, 1);
+
+    [Fact]
     public async Task A_caller_that_cancels_gets_no_answer()
     {
         using var cancel = new CancellationTokenSource();
