@@ -11,5 +11,9 @@ internal static class DatabaseCommand
         DatabaseVerifyCommand.Create(verbs),
         DatabaseRestoreCommand.Create(verbs),
         DatabaseDownloadCommand.Create(verbs),
+        DatabaseCreateCommand.Create(verbs),
+        DatabaseUrlCommand.Create(verbs),
+        DatabaseShellCommand.Create(verbs),
+        DatabaseStatsCommand.Create(verbs),
     };
 }

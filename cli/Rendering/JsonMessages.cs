@@ -302,4 +302,30 @@ internal static partial class JsonMessages
         writer.WriteNumber("done", progress.Done);
         writer.WriteNumber("total", progress.Total);
     }
+
+    public static void DatabaseStats(Utf8JsonWriter writer, GetDatabaseStatsResponse stats)
+    {
+        writer.WriteString("database", stats.Database);
+        writer.WriteString("server_version", stats.ServerVersion);
+        writer.WriteNumber("size_bytes", stats.SizeBytes);
+        writer.WriteNumber("connections", stats.Connections);
+        writer.WriteNumber("max_connections", stats.MaxConnections);
+        if (stats.CacheHitRatio >= 0) writer.WriteNumber("cache_hit_ratio", stats.CacheHitRatio);
+        writer.Array("tables", stats.Tables, (w, table) =>
+        {
+            w.WriteString("name", table.Name);
+            w.WriteNumber("size_bytes", table.SizeBytes);
+            if (table.Rows >= 0) w.WriteNumber("rows", table.Rows);
+            w.WriteNumber("dead_rows", table.DeadRows);
+        });
+        writer.Array("busy", stats.Busy, (w, session) =>
+        {
+            w.WriteNumber("pid", session.Pid);
+            w.Text("application", session.Application);
+            w.WriteString("state", session.State);
+            w.Seconds("age_seconds", session.Age);
+            w.WriteString("query", session.Query);
+            w.WriteBoolean("blocked", session.Blocked);
+        });
+    }
 }

@@ -149,6 +149,7 @@ internal sealed class DeploymentSteps(
         releases.RemoveLeftovers(state.Name);
         shared.RemoveLeftovers(state.Name);
         generations.RemoveLeftovers(state.Name, state.Generation is { } id ? generations.Find(state.Name, id) : null);
+        if (configuration.Find(state.Name)?.Database is { } database) migrator.RemoveLeftovers(state.Name, database);
     }
 
     /// <summary>Whether every unit of what a deployment made is active.</summary>

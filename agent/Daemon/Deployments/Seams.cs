@@ -167,6 +167,10 @@ internal interface IMigrator
 
     /// <summary>Drops what a deployment left in the database's server beside the database. Never fails for a server that is away.</summary>
     Task SweepAsync(AppDefinition definition, CancellationToken cancellationToken);
+
+    /// <summary>Removes what a crash may have left of restore points on this host. No restore point of the app may be under way.</summary>
+    /// <exception cref="IOException">The disk does not let it.</exception>
+    void RemoveLeftovers(AppName app, DatabaseOptions database);
 }
 
 /// <summary>One deployment's hold on the database, from <see cref="IMigrator.BeginAsync"/> until it is disposed, which lets the lock go.</summary>

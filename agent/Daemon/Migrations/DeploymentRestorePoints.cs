@@ -27,5 +27,7 @@ internal sealed class DeploymentRestorePoints(RestorePointService points) : IRes
 
     public Task SweepAsync(AppDatabase database, CancellationToken cancellationToken) => points.SweepAsync(database.App, database.Options, database.Address, cancellationToken);
 
+    public void RemoveLeftovers(AppName app, DatabaseOptions options) => points.Store(app, options).RemoveLeftovers();
+
     private static RestorePointReason Reason(string? release, string deployment) => new(release, deployment, "a deployment");
 }

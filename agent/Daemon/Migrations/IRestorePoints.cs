@@ -31,4 +31,7 @@ internal interface IRestorePoints
 
     /// <summary>Drops what restores have left beside the database, and restore points that retention does not keep.</summary>
     Task SweepAsync(AppDatabase database, CancellationToken cancellationToken);
+
+    /// <summary>Removes what a crash may have left of one that was being taken.</summary>
+    void RemoveLeftovers(AppName app, DatabaseOptions options);
 }

@@ -96,6 +96,8 @@ internal sealed class Migrator(MigrationTools tools) : IMigrator
         });
     }
 
+    public void RemoveLeftovers(AppName app, DatabaseOptions database) => tools.Points.RemoveLeftovers(app, database);
+
     public async Task SweepAsync(AppDefinition definition, CancellationToken cancellationToken)
     {
         if (definition.Database is null) return;

@@ -57,7 +57,7 @@ internal static class SchemaFingerprint
         await using (NpgsqlCommand command = ledger.Command(
             """
             SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relname = ANY ($1) AND c.relkind IN ('r', 'p') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY 1 COLLATE "C"
+            WHERE c.relname = ANY ($1) AND c.relkind IN ('r', 'p') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY c.relname COLLATE "C", n.nspname COLLATE "C"
             """, (object)Histories))
         await using (NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellationToken))
             while (await reader.ReadAsync(cancellationToken)) tables.Add(reader.GetString(0));

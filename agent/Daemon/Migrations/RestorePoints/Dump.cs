@@ -6,8 +6,8 @@ namespace Agent.Daemon.Migrations.RestorePoints;
 /// <summary>Takes a dump of a database into a store.</summary>
 internal static class Dump
 {
-    /// <summary>Of zstd: as quick as the server gives, a third smaller than gzip does at ten times the cost.</summary>
-    private const int Level = 3;
+    /// <summary>Of zstd: the first that is smaller than pg_dump's own gzip also where rows are mostly numbers and tokens, at a third of its processor time.</summary>
+    private const int Level = 6;
 
     /// <summary>Bytes between two reports.</summary>
     private const long Step = 32 << 20;

@@ -267,7 +267,7 @@ public sealed class RestorePointTests(PostgresServer server)
         foreach (string[] state in new[] { [beside], [before], new[] { before, beside } })
         {
             foreach (string name in state) await server.ExecuteAsync("postgres", $"CREATE DATABASE \"{name}\" OWNER {host.Database}");
-            if (state.Contains(before)) await server.ExecuteAsync(before, "CREATE TABLE former (a int)");
+            if (state.Contains(before)) await server.ExecuteAsync(before, "CREATE TABLE former (a int)", "GRANT SELECT ON former TO PUBLIC");
             Assert.Equal(state.Contains(before), await host.SwapBackAsync("shop-5"));
             Assert.False(await host.SwapBackAsync("shop-5"));
             Assert.Equal([host.Database], await host.DatabasesAsync());
