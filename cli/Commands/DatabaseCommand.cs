@@ -7,6 +7,7 @@ internal static class DatabaseCommand
     {
         DatabaseMigrationsCommand.Create(verbs),
         DatabaseForgetCommand.Create(verbs),
+        DatabasePlanCommand.Create(verbs),
         DatabaseBackupCommand.Create(verbs),
         DatabaseListCommand.Create(verbs),
         DatabaseVerifyCommand.Create(verbs),
