@@ -39,7 +39,7 @@ declare -i passed failed skipped
 need_sdk
 need git=git
 if [[ $EUID == 0 ]]; then
-    need dbus-daemon=dbus ip=iproute2 nsenter=util-linux nginx=nginx curl=curl python3=python3
+    need dbus-daemon=dbus ip=iproute2 nsenter=util-linux nginx=nginx curl=curl python3=python3 faketime=faketime
     # For the calls to and from another gRPC implementation; those tests are skipped without it.
     /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || apt_install python3-grpcio python3-protobuf || true
 else

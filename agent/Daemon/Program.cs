@@ -18,6 +18,7 @@ try
         .AddArtifacts()                                                     // Fetching     where releases come from, and why we believe them
         .AddSystemd()                                                       // Systemd      units, jobs and logs
         .AddHealth()                                                        // Health       checks, the gate, the watch between deployments
+        .AddMigrations()                                                    // Migrations   what releases do to databases, and the way back
         .AddDeployments()                                                   // Deployments  the one state machine, Releases under it
         .AddTracking();                                                     // Tracking     follows the store
     builder.AddAgentApi(configuration.Agent);                               // Api          gRPC on the Unix socket

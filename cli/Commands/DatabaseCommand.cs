@@ -5,5 +5,14 @@ internal static class DatabaseCommand
 {
     public static Verb Create(Verbs verbs) => new("db", "An app's database: migrations, restore points, access.", "agentctl db list", "agentctl db plan v1.2.0")
     {
+        DatabaseBackupCommand.Create(verbs),
+        DatabaseListCommand.Create(verbs),
+        DatabaseVerifyCommand.Create(verbs),
+        DatabaseRestoreCommand.Create(verbs),
+        DatabaseDownloadCommand.Create(verbs),
+        DatabaseCreateCommand.Create(verbs),
+        DatabaseUrlCommand.Create(verbs),
+        DatabaseShellCommand.Create(verbs),
+        DatabaseStatsCommand.Create(verbs),
     };
 }

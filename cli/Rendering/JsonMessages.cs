@@ -34,6 +34,33 @@ internal static class JsonMessages
         _ => "changed",
     };
 
+    public static void RestorePoint(Utf8JsonWriter writer, RestorePoint point)
+    {
+        writer.Text("id", point.Id);
+        writer.Text("app", point.App);
+        writer.Time("at", point.At);
+        writer.Text("release", point.Release);
+        writer.Text("deployment", point.Deployment);
+        writer.Text("last_migration", point.LastMigration);
+        writer.Text("database", point.Database);
+        writer.Text("server_version", point.ServerVersion);
+        writer.Text("format", point.Format);
+        writer.Number("size_bytes", point.Sha256.Length > 0 ? point.SizeBytes : null);
+        writer.WriteNumber("database_bytes", point.DatabaseBytes);
+        writer.Text("sha256", point.Sha256);
+        writer.Text("by", point.By);
+        writer.WriteBoolean("newest", point.Newest);
+        writer.Text("kept_because", point.KeptBecause);
+    }
+
+    public static void RestorePointReport(Utf8JsonWriter writer, RestorePointReport report)
+    {
+        writer.WriteBoolean("succeeded", report.Succeeded);
+        writer.Text("message", report.Message);
+        writer.Texts("details", report.Details);
+        writer.Text("new_restore_point", report.NewRestorePoint);
+    }
+
     public static void Deployment(Utf8JsonWriter writer, Deployment deployment)
     {
         writer.Text("id", deployment.Id);
@@ -274,5 +301,31 @@ internal static class JsonMessages
         writer.Text("message", progress.Message);
         writer.WriteNumber("done", progress.Done);
         writer.WriteNumber("total", progress.Total);
+    }
+
+    public static void DatabaseStats(Utf8JsonWriter writer, GetDatabaseStatsResponse stats)
+    {
+        writer.WriteString("database", stats.Database);
+        writer.WriteString("server_version", stats.ServerVersion);
+        writer.WriteNumber("size_bytes", stats.SizeBytes);
+        writer.WriteNumber("connections", stats.Connections);
+        writer.WriteNumber("max_connections", stats.MaxConnections);
+        if (stats.CacheHitRatio >= 0) writer.WriteNumber("cache_hit_ratio", stats.CacheHitRatio);
+        writer.Array("tables", stats.Tables, (w, table) =>
+        {
+            w.WriteString("name", table.Name);
+            w.WriteNumber("size_bytes", table.SizeBytes);
+            if (table.Rows >= 0) w.WriteNumber("rows", table.Rows);
+            w.WriteNumber("dead_rows", table.DeadRows);
+        });
+        writer.Array("busy", stats.Busy, (w, session) =>
+        {
+            w.WriteNumber("pid", session.Pid);
+            w.Text("application", session.Application);
+            w.WriteString("state", session.State);
+            w.Seconds("age_seconds", session.Age);
+            w.WriteString("query", session.Query);
+            w.WriteBoolean("blocked", session.Blocked);
+        });
     }
 }

@@ -64,7 +64,7 @@ internal sealed class DeploymentSteps(
                 work.Contract = work.Migration.Contract;
                 return work.Migration.Pending ? await work.Migration.BackUpAsync(work.Message, cancellationToken) : null;
             case Step.Migrate:
-                return await work.Migration!.MigrateAsync(work.Message, cancellationToken);   // the lock goes when this is journaled
+                return await MigrateAsync(work, cancellationToken);
             case Step.Contract:
                 return await migrator.ContractAsync(RequestOf(deployment)!, work.Message, cancellationToken);
             case Step.Flip:
@@ -119,6 +119,21 @@ internal sealed class DeploymentSteps(
         }
     }
 
+    /// <summary>What is said meanwhile is evidence where it fails. The database is let go when this is journaled.</summary>
+    private static async Task<string> MigrateAsync(DeploymentWork work, CancellationToken cancellationToken)
+    {
+        var said = new LastLines(work.Message);
+        try
+        {
+            return await work.Migration!.MigrateAsync(said, cancellationToken);
+        }
+        catch (Exception e)
+        {
+            work.Hooks.Add(new HookEvidence("migrate", work.Redactor.Clean(e.Message), said.Lines));
+            throw;
+        }
+    }
+
     /// <summary>The deployment as the database meets it; null where the release has none, or is gone.</summary>
     private MigrationRequest? RequestOf(Deployment deployment)
     {
@@ -149,6 +164,7 @@ internal sealed class DeploymentSteps(
         releases.RemoveLeftovers(state.Name);
         shared.RemoveLeftovers(state.Name);
         generations.RemoveLeftovers(state.Name, state.Generation is { } id ? generations.Find(state.Name, id) : null);
+        if (configuration.Find(state.Name)?.Database is { } database) migrator.RemoveLeftovers(state.Name, database);
     }
 
     /// <summary>Whether every unit of what a deployment made is active.</summary>

@@ -125,7 +125,7 @@ internal interface IHealthProbe
 {
     /// <summary>Never throws for an unhealthy application: that is an answer. Bounded by the check's own timeout.</summary>
     /// <param name="app">What the check is of.</param>
-    /// <exception cref="OperatorException">systemd, which some checks need, does not answer: that says nothing about the application.</exception>
+    /// <exception cref="OperatorException">systemd, which some checks need, does not answer, or no descriptor is left to ask with: that says nothing about the application.</exception>
     Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken);
 }
 
@@ -167,6 +167,10 @@ internal interface IMigrator
 
     /// <summary>Drops what a deployment left in the database's server beside the database. Never fails for a server that is away.</summary>
     Task SweepAsync(AppDefinition definition, CancellationToken cancellationToken);
+
+    /// <summary>Removes what a crash may have left of restore points on this host. No restore point of the app may be under way.</summary>
+    /// <exception cref="IOException">The disk does not let it.</exception>
+    void RemoveLeftovers(AppName app, DatabaseOptions database);
 }
 
 /// <summary>One deployment's hold on the database, from <see cref="IMigrator.BeginAsync"/> until it is disposed, which lets the lock go.</summary>

@@ -62,6 +62,8 @@ internal sealed class SimulatedMigrator(SimulatedDatabase database, Fuse fuse) :
         return Task.FromResult("done");
     }
 
+    public void RemoveLeftovers(AppName app, DatabaseOptions database) { }
+
     public Task SweepAsync(AppDefinition definition, CancellationToken cancellationToken) => Task.CompletedTask;
 
     private sealed class Plan : IMigration

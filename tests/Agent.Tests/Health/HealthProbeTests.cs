@@ -56,6 +56,24 @@ public sealed class HealthProbeTests : IDisposable
     }
 
     [Theory]
+    [InlineData(3, true)]
+    [InlineData(int.MaxValue, false)]
+    public async Task Asks_again_where_the_agent_has_no_descriptor_left_and_blames_no_application(int without, bool answered)
+    {
+        var check = new CheckOptions.UnitActive("unit", new UnitName("shop.service"), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), 1, 1);
+        int looks = 0;
+        var probed = new HealthProbe(
+            new StaticSupervisor(name => looks++ < without
+                ? throw new HttpRequestException("no socket", new SocketException((int)SocketError.TooManyOpenSockets))
+                : new UnitState(name, "loaded", "active", "running", "success", 0, 12, "", 0, "", null)),
+            "/srv", time);
+        Task<CheckAnswer> answer = probed.ProbeAsync(App, check, CancellationToken.None);
+        while (time.AdvanceToNext()) { }
+        if (answered) Assert.True((await answer).Passed);
+        else Assert.NotEqual(ExitCode.RolledBack, (await Assert.ThrowsAsync<OperatorException>(() => answer)).Code);
+    }
+
+    [Theory]
     [InlineData("ready", "X-State: fine\r\n", "all is ready", true, "200 in 0 ms")]
     [InlineData("ready", "X-State: fine\r\n", "the secret of the app", false, "GET /up gave 200 without 'ready' in its body")]
     [InlineData("ready", "X-State: Fine\r\n", "ready", false, "GET /up gave 200 with a header x-state that is not 'fine'")]

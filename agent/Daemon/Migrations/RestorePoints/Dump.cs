@@ -1,0 +1,80 @@
+using Agent.Artifacts;
+using Agent.Daemon.Deployments;
+
+namespace Agent.Daemon.Migrations.RestorePoints;
+
+/// <summary>Takes a dump of a database into a store.</summary>
+internal static class Dump
+{
+    /// <summary>Of zstd: the first that is smaller than pg_dump's own gzip also where rows are mostly numbers and tokens, at a third of its processor time.</summary>
+    private const int Level = 6;
+
+    /// <summary>Bytes between two reports.</summary>
+    private const long Step = 32 << 20;
+
+    /// <summary>
+    /// 1. A snapshot, so that what the point says of the ledger is what the dump holds. 2. Room for it. 3. pg_dump, uncompressed, into zstd, into the file.
+    /// </summary>
+    /// <param name="point">With its id and what it is for.</param>
+    /// <param name="root">Of the file system, where the tools are looked for.</param>
+    public static async Task<RestorePoint> TakeAsync(
+        RestorePoint point, RestorePointStore store, DatabaseAddress address, string application, string root, IProgress<string> messages, CancellationToken cancellationToken)
+    {
+        await using ServerSession session = await ServerSession.OpenAsync(address, application, cancellationToken);
+        PostgresTools tools = await PostgresTools.FindAsync(session.Major, 0, root, cancellationToken);
+        await session.ExecuteAsync("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", cancellationToken);                          // 1
+        point = await DescribeAsync(session, point, cancellationToken);
+        string snapshot = await session.ValueAsync<string>("SELECT pg_export_snapshot()", cancellationToken);
+        store.Prepare(Estimate(point, store));                                                                                     // 2
+        long reported = 0;
+        void Report(long done)
+        {
+            if (done - reported < Step) return;
+            reported = done;
+            messages.Report($"dumped {Megabytes(done)} MB; the database has {Megabytes(point.DatabaseSize)} MB with its indexes");
+        }
+        messages.Report($"dumping {point.Database}, {Megabytes(point.DatabaseSize)} MB with its indexes");
+        try
+        {
+            // Synchronously, as the disk's seam is; pg_dump is awaited in there.
+            return await Task.Factory.StartNew(() => store.Write(point with { Tool = tools.Major }, file =>                         // 3
+                ToolProgram.RunAsync(
+                    tools.Dump, ["--format=custom", "--compress=0", $"--snapshot={snapshot}", "--no-password"], Environment(address, application), null,
+                    pipe => Zstd.Compress(pipe, file, Level, Report, cancellationToken), cancellationToken).GetAwaiter().GetResult()),
+                CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+        catch (IOException e)
+        {
+            throw new OperatorException(ExitCode.Refused, $"the dump of {point.Database} could not be written to {store.Directory}: {e.Message}", "make room there, or name a directory on another disk in database: restore_points: directory", e);
+        }
+    }
+
+    /// <summary>What PostgreSQL's programs are run with, for a database.</summary>
+    public static IReadOnlyDictionary<string, string> Environment(DatabaseAddress address, string application) =>
+        new Dictionary<string, string>(address.ToolEnvironment) { ["PGAPPNAME"] = application };
+
+    /// <summary>What a point says of a database, as it is now.</summary>
+    public static async Task<RestorePoint> DescribeAsync(ServerSession session, RestorePoint point, CancellationToken cancellationToken)
+    {
+        bool ledger = await session.ValueAsync<bool>("SELECT to_regclass('agentd.migration') IS NOT NULL", cancellationToken);
+        string[] names = ledger
+            ? [.. await session.QueryAsync("SELECT name FROM agentd.migration WHERE finished IS NOT NULL ORDER BY finished DESC, name DESC", row => row.GetString(0), cancellationToken)]
+            : [];
+        return point with
+        {
+            Database = await session.ValueAsync<string>("SELECT current_database()::text", cancellationToken),
+            DatabaseSize = await session.ValueAsync<long>("SELECT pg_database_size(current_database())", cancellationToken),
+            ServerVersion = session.Version,
+            LastMigration = names.FirstOrDefault(),
+            Migrations = names.Length,
+        };
+    }
+
+    // As the last one went, and a quarter more; before there is one, as much as the database has: indexes are not dumped, and what is dumped is compressed.
+    private static long Estimate(RestorePoint point, RestorePointStore store) =>
+        store.List().FirstOrDefault(former => former is { Tool: not null, DatabaseSize: > 0 }) is { } last
+            ? (long)(point.DatabaseSize * Math.Min(1, 1.25 * last.Size / last.DatabaseSize))
+            : point.DatabaseSize;
+
+    private static long Megabytes(long bytes) => bytes / 1_000_000;
+}

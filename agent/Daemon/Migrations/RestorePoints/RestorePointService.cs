@@ -1,0 +1,271 @@
+using System.Collections.Concurrent;
+using Agent.Artifacts;
+using Agent.Artifacts.Durable;
+using Agent.Daemon.Configuration;
+using Agent.Daemon.Deployments;
+using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
+
+namespace Agent.Daemon.Migrations.RestorePoints;
+
+/// <summary>What a restore did.</summary>
+/// <param name="Point">That the database is now.</param>
+/// <param name="Before">Of what it was until then.</param>
+/// <param name="Former">Name of the database that it was until then; null: the operator's command restored in place.</param>
+internal sealed record Restored(RestorePoint Point, RestorePoint Before, string? Former);
+
+/// <summary>
+/// Restore points of apps' databases: taken, listed, tried and put back. A restore goes into a database beside the app's own, which it then takes the place of in
+/// one transaction; so nothing that fails or is killed on the way leaves another database than before.
+/// </summary>
+/// <param name="admin">For what the app's own role may not do.</param>
+internal sealed class RestorePointService(
+    IConfiguration configuration, IDisk disk, ISupervisor supervisor, RestorePointService.Admin admin, TimeProvider time, ILogger<RestorePointService> logger)
+{
+    /// <summary>Statements as whoever may make databases for this app.</summary>
+    public delegate AdminStatements Admin(AppName app, DatabaseOptions options);
+
+    /// <summary>How long the database that a person's restore replaced stays.</summary>
+    public static readonly TimeSpan FormerStays = TimeSpan.FromHours(24);
+
+    private readonly ConcurrentDictionary<(AppName App, bool Scratch), SemaphoreSlim> gates = new();
+
+    /// <summary>This host, as restore points and names of databases tell it.</summary>
+    public string Host { get; init; } = Environment.MachineName;
+
+    /// <summary>Of the file system, where PostgreSQL's programs are looked for.</summary>
+    public string Root { get; init; } = "/";
+
+    /// <summary>Takes one, then removes those that the operator's limits do not keep.</summary>
+    /// <exception cref="OperatorException">Nothing is left of it: <see cref="ExitCode.Unreachable"/> where the server does not answer, else <see cref="ExitCode.Refused"/>.</exception>
+    public async Task<RestorePoint> TakeAsync(
+        AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+    {
+        using IDisposable turn = await TurnAsync(app, scratch: false, cancellationToken);
+        RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
+        RestorePointStore store = Store(app, options);
+        store.RemoveLeftovers();
+        DateTimeOffset now = time.GetUtcNow();
+        var point = new RestorePoint(
+            store.FreeId(reason.Deployment ?? $"{app}-{now.UtcDateTime:yyyyMMdd-HHmmss}"), app.Value, now, address.Name, Host, reason.By)
+        {
+            Release = reason.Release,
+            Deployment = reason.Deployment,
+        };
+        string application = Application(reason);
+        if (kept.Command is null) point = await Dump.TakeAsync(point, store, address, application, Root, messages, cancellationToken);
+        else
+        {
+            await using (ServerSession session = await ServerSession.OpenAsync(address, application, cancellationToken)) point = await Dump.DescribeAsync(session, point, cancellationToken);
+            store.Prepare(0);
+            point = store.Add(point with { Name = await new OperatorsCommand(supervisor, configuration, configuration.App(app), kept).TakeAsync(point.Id, messages, cancellationToken) });
+        }
+        logger.RestorePointTaken(app.Value, point.Id, point.Size, reason.By);
+        foreach (string gone in store.Retire(kept, reason.Deployment)) logger.RestorePointRetired(app.Value, gone);
+        return point;
+    }
+
+    /// <summary>Newest first, each with why it stays.</summary>
+    public IReadOnlyList<KeptRestorePoint> List(AppName app, DatabaseOptions options)
+    {
+        RestorePointStore store = Store(app, options);
+        if (gates.GetOrAdd((app, false), _ => new SemaphoreSlim(1)) is var gate && gate.Wait(0))
+        {
+            try
+            {
+                store.RemoveLeftovers();
+            }
+            catch (IOException e)
+            {
+                logger.NotTidied(app.Value, store.Directory, e.Message);
+            }
+            finally
+            {
+                gate.Release();
+            }
+        }
+        return [.. store.Reasons(options.RestorePoints ?? new RestorePointOptions(), null).Select(kept => new KeptRestorePoint(kept.Point, kept.Because ?? "goes when the next is taken"))];
+    }
+
+    /// <param name="id">Empty: the newest.</param>
+    /// <exception cref="OperatorException">There is none (<see cref="ExitCode.Usage"/>).</exception>
+    public RestorePoint Find(AppName app, DatabaseOptions options, string id) => Store(app, options).Find(id);
+
+    public RestorePointStore Store(AppName app, DatabaseOptions options) => RestorePointStore.Of(disk, configuration.Agent.Data, app, options.RestorePoints, time);
+
+    /// <summary>
+    /// Puts the database back to a restore point: 1. takes a new one of what is there, 2. restores beside, 3. swaps. Before 3 nothing of the app's database changes; 3 ends every
+    /// connection to it, that of the caller too. The operator's restore_command instead works in place: what it did cannot be swapped back.
+    /// </summary>
+    /// <param name="reason">Its deployment names the restore for <see cref="SwapBackAsync"/>.</param>
+    /// <exception cref="OperatorException">The database is as it was before.</exception>
+    public async Task<Restored> RestoreAsync(
+        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+    {
+        RestorePoint point = Find(app, options, id);
+        string application = Application(reason);
+        if (point.Name is not null)
+        {
+            RestorePoint former = await TakeAsync(app, options, address, reason, messages, cancellationToken);
+            await new OperatorsCommand(supervisor, configuration, configuration.App(app), options.RestorePoints ?? new RestorePointOptions()).RestoreAsync(point, messages, cancellationToken);
+            return new Restored(point, former, null);
+        }
+        messages.Report($"checking restore point {point.Id}");
+        await Store(app, options).CheckAsync(point, cancellationToken);
+        await SweepAsync(app, options, address, every: true, cancellationToken);
+        // The new one may retire the one that is wanted: it is opened by then, or kept as the newest but one.
+        RestorePoint before = await TakeKeepingAsync(point, app, options, address, reason, messages, cancellationToken);
+        var names = new BesideNames(address.Name, Host);
+        string name = names.Of(Beside.Restore, IdOf(reason)), formerName = names.Of(Beside.Before, IdOf(reason));
+        var server = new DatabaseServer(address, application, admin(app, options));
+        try
+        {
+            messages.Report($"restoring {point.Id} into {name}");
+            await server.CreateLikeOwnAsync(name, cancellationToken);
+            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, cancellationToken);
+            messages.Report($"swapping: {address.Name} is {formerName} from now on");
+            await server.SwapAsync(name, formerName, CancellationToken.None);   // whether it happened must be known
+        }
+        catch
+        {
+            await DropQuietlyAsync(app, server, name);
+            throw;
+        }
+        logger.DatabaseRestored(app.Value, point.Id, reason.By, formerName);
+        return new Restored(point, before, formerName);
+    }
+
+    /// <summary>Takes a restore back: the app's database is what it was before. Idempotent, and whatever part of the restore was done.</summary>
+    /// <param name="deployment">That restored.</param>
+    /// <returns>False: there was no swap to take back.</returns>
+    public async Task<bool> SwapBackAsync(AppName app, DatabaseOptions options, DatabaseAddress address, string deployment, CancellationToken cancellationToken)
+    {
+        var names = new BesideNames(address.Name, Host);
+        string name = names.Of(Beside.Restore, deployment), former = names.Of(Beside.Before, deployment);
+        var server = new DatabaseServer(address, Application(new RestorePointReason(null, deployment, "")), admin(app, options));
+        IReadOnlyList<string> there = await server.ListAsync(cancellationToken);
+        if (there.Contains(name)) await server.DropAsync(name, cancellationToken);   // before the swap, or after it was taken back
+        if (!there.Contains(former)) return false;
+        await server.SwapAsync(former, name, cancellationToken);
+        logger.RestoreSwappedBack(app.Value, deployment);
+        await DropQuietlyAsync(app, server, name);
+        return true;
+    }
+
+    /// <summary>Drops what restores and trials of this host left beside the database: those of deployments at once, those of people after <see cref="FormerStays"/>. No restore of the app may be under way.</summary>
+    public Task SweepAsync(AppName app, DatabaseOptions options, DatabaseAddress address, CancellationToken cancellationToken) => SweepAsync(app, options, address, every: false, cancellationToken);
+
+    /// <summary>Databases that stand beside the app's own, made by this host: each with when it goes, for people.</summary>
+    public async Task<IReadOnlyList<(string Name, string Goes)>> BesideAsync(AppName app, DatabaseOptions options, DatabaseAddress address, CancellationToken cancellationToken)
+    {
+        var names = new BesideNames(address.Name, Host);
+        IReadOnlyList<string> there = await new DatabaseServer(address, Application(new RestorePointReason(null, null, "")), admin(app, options)).ListAsync(cancellationToken);
+        return
+        [
+            .. there.Where(name => names.IdOf(Beside.Before, name) is not null)
+                .Select(name => (name, BesideNames.MomentOf(names.IdOf(Beside.Before, name)!) is { } moment
+                    ? $"goes with the next restore, or the first deployment after {moment + FormerStays:yyyy-MM-dd HH:mm}Z" : "goes when the deployment under way is kept")),
+        ];
+    }
+
+    /// <summary>Makes a scratch database of a restore point. One at a time for an app.</summary>
+    public async Task<ScratchDatabase> ScratchAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, CancellationToken cancellationToken)
+    {
+        if (point.Name is not null)
+            throw new OperatorException(ExitCode.Refused, $"restore point {point.Id} was made by a command of your own: only a dump can be tried", "name one that pg_dump made: agentctl db list");
+        IDisposable turn = await TurnAsync(app, scratch: true, cancellationToken);
+        var names = new BesideNames(address.Name, Host);
+        string application = Application(new RestorePointReason(null, null, by)), name = names.Of(Beside.Scratch, BesideNames.IdOf(time.GetUtcNow()));
+        var server = new DatabaseServer(address, application, admin(app, options));
+        async Task EndAsync()
+        {
+            await DropQuietlyAsync(app, server, name);
+            turn.Dispose();
+        }
+        try
+        {
+            foreach (string left in (await server.ListAsync(cancellationToken)).Where(left => names.IdOf(Beside.Scratch, left) is not null)) await server.DropAsync(left, cancellationToken);
+            await server.CreateLikeOwnAsync(name, cancellationToken);
+            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, cancellationToken);
+            return new ScratchDatabase(address.WithDatabase(name), point, EndAsync);
+        }
+        catch
+        {
+            await EndAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Reads the dump, restores it into a scratch database, and compares: every table has the rows, and the database the large objects, that the dump has.</summary>
+    /// <exception cref="OperatorException">It could not be tried, or it is damaged (<see cref="ExitCode.Refused"/>).</exception>
+    public async Task<Verification> VerifyAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, IProgress<string> messages, CancellationToken cancellationToken)
+    {
+        if (point.Name is null)
+        {
+            messages.Report($"checking the SHA-256 of {point.Id}");
+            await Store(app, options).CheckAsync(point, cancellationToken);
+            messages.Report($"restoring {point.Id} into a scratch database");
+        }
+        await using ScratchDatabase scratch = await ScratchAsync(app, options, address, point, by, cancellationToken);
+        await using ServerSession session = await ServerSession.OpenAsync(scratch.Address, Application(new RestorePointReason(null, null, by)), cancellationToken);
+        messages.Report("counting what the dump holds");
+        DumpCounts counts = await Of(app, options, point).CountAsync(session.Major, cancellationToken);
+        messages.Report("counting what came back");
+        return await Verification.CompareAsync(counts, session, cancellationToken);
+    }
+
+    private async Task SweepAsync(AppName app, DatabaseOptions options, DatabaseAddress address, bool every, CancellationToken cancellationToken)
+    {
+        var names = new BesideNames(address.Name, Host);
+        var server = new DatabaseServer(address, Application(new RestorePointReason(null, null, "")), admin(app, options));
+        foreach (string name in await server.ListAsync(cancellationToken))
+        {
+            bool old = names.IdOf(Beside.Before, name) is { } id && (every || BesideNames.MomentOf(id) is not { } moment || time.GetUtcNow() - moment > FormerStays);
+            if (old || names.IdOf(Beside.Restore, name) is not null) await server.DropAsync(name, cancellationToken);
+        }
+    }
+
+    // One that is put back must not be retired by the one that is taken before.
+    private Task<RestorePoint> TakeKeepingAsync(
+        RestorePoint wanted, AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+    {
+        RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
+        return TakeAsync(app, options with { RestorePoints = kept with { Keep = int.MaxValue, MaxAge = null, MaxSize = null } }, address, reason, messages, cancellationToken);
+    }
+
+    private async Task RestoreIntoAsync(AppName app, DatabaseOptions options, RestorePoint point, DatabaseAddress into, string application, CancellationToken cancellationToken)
+    {
+        int server;
+        await using (ServerSession session = await ServerSession.OpenAsync(into, application, cancellationToken)) server = session.Major;
+        await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, cancellationToken);
+    }
+
+    private Restore Of(AppName app, DatabaseOptions options, RestorePoint point) => new(disk, Store(app, options), point, Root);
+
+    private async Task DropQuietlyAsync(AppName app, DatabaseServer server, string name)
+    {
+        try
+        {
+            await server.DropAsync(name, CancellationToken.None);
+        }
+        catch (OperatorException e)
+        {
+            logger.NotDropped(app.Value, name, e.Message);   // the next one does it
+        }
+    }
+
+    private string IdOf(RestorePointReason reason) => reason.Deployment ?? BesideNames.IdOf(time.GetUtcNow());
+
+    private string Application(RestorePointReason reason) => $"agentd {Host} {reason.Deployment ?? "restore-point"}";
+
+    private async Task<IDisposable> TurnAsync(AppName app, bool scratch, CancellationToken cancellationToken)
+    {
+        SemaphoreSlim gate = gates.GetOrAdd((app, scratch), _ => new SemaphoreSlim(1));
+        await gate.WaitAsync(cancellationToken);
+        return new Turn(gate);
+    }
+
+    private sealed class Turn(SemaphoreSlim gate) : IDisposable
+    {
+        public void Dispose() => gate.Release();
+    }
+}
