@@ -118,6 +118,25 @@ public class RefusalTests
     }
 
     [Fact]
+    public async Task What_must_not_meet_a_deployment_has_its_turn_alone()
+    {
+        using World world = await LiveAsync("v1.1.0");
+        Task<string> waiting = world.StopAtAsync(Step.Gate);
+        await world.StartAsync("v1.2.0");
+        await waiting;
+        Assert.Equal("shop is being deployed: shop-2 to v1.2.0 is at gate", Assert.Throws<OperatorException>(() => world.Engine.TakeTurn(World.Shop, "ann")).Message);
+        world.GoOn();
+        await world.Engine.IdleAsync();
+        using (world.Engine.TakeTurn(World.Shop, "ann"))
+        {
+            OperatorException refused = await RefusedAsync(ExitCode.Refused, () => world.StartAsync("v1.3.0"));
+            Assert.Equal("a deployment of shop, asked for by ann, is just starting", refused.Message);
+            Assert.Throws<OperatorException>(() => world.Engine.TakeTurn(World.Shop, "bob"));
+        }
+        Assert.Equal(Outcome.Live, (await world.DeployAsync("v1.3.0"))!.Outcome);
+    }
+
+    [Fact]
     public async Task What_an_earlier_life_of_the_agent_left_is_not_cancelled_but_recovered()
     {
         using World world = await LiveAsync("v1.1.0");
@@ -140,7 +159,7 @@ public class RefusalTests
     [InlineData("hook after-gate", "RolledBack")]  // the gate has passed, so it is not committed
     public async Task A_wish_to_go_back_that_comes_at_the_end_of_a_step_is_heeded_before_the_next(string moment, string outcome)
     {
-        using World world = World.New(rich: true);
+        using World world = World.New(rich: moment.StartsWith("hook", StringComparison.Ordinal));   // else only the prepare asks for a user
         await world.DeployAsync("v1.1.0");
         Task<Deployment>? cancelling = null;
         world.System.Asked = what => cancelling ??= what == moment ? world.Engine.CancelAsync("shop-2", "ann", Cancel) : null;
