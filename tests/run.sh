@@ -40,6 +40,8 @@ need_sdk
 need git=git
 if [[ $EUID == 0 ]]; then
     need dbus-daemon=dbus ip=iproute2 nsenter=util-linux nginx=nginx curl=curl python3=python3 faketime=faketime
+    # PostgreSQL's parser, which plans of migrations read SQL with.
+    compgen -G '/usr/lib/*/libpg_query.so.*' >/dev/null || apt_install libpg-query1504.0 || true
     # For the calls to and from another gRPC implementation; those tests are skipped without it.
     /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || apt_install python3-grpcio python3-protobuf || true
 else
