@@ -34,6 +34,38 @@ internal static partial class JsonMessages
         _ => "changed",
     };
 
+    public static void Migrations(Utf8JsonWriter writer, ListMigrationsResponse all)
+    {
+        writer.WriteString("database", all.Database);
+        writer.Array("applied", all.Applied, static (w, applied) =>
+        {
+            w.Text("name", applied.Name);
+            w.Text("phase", applied.Phase);
+            w.Text("checksum", applied.Checksum);
+            w.Text("release", applied.Release);
+            w.Text("host", applied.Host);
+            w.Text("deployment", applied.Deployment);
+            w.Time("started", applied.Started);
+            w.Time("finished", applied.Finished);
+            w.Number("milliseconds", applied.Finished is null ? null : applied.Milliseconds);
+        });
+        writer.Array("pending", all.Pending, static (w, pending) =>
+        {
+            w.Text("name", pending.Name);
+            w.Text("phase", pending.Phase);
+            w.WriteBoolean("after_commit", pending.AfterCommit);
+            w.WriteBoolean("in_transaction", pending.InTransaction);
+            w.WriteBoolean("has_down", pending.HasDown);
+            w.Text("reason", pending.Reason);
+        });
+        writer.Array("hosts", all.Hosts, static (w, host) =>
+        {
+            w.Text("host", host.Host);
+            w.Text("release", host.Release);
+            w.Time("updated", host.Updated);
+        });
+    }
+
     public static void RestorePoint(Utf8JsonWriter writer, RestorePoint point)
     {
         writer.Text("id", point.Id);

@@ -102,6 +102,7 @@ internal static class AgentServices
         .AddSingleton(provider => new MigrationTools(
             provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<IRestorePoints>(),
             provider.GetRequiredService<MigrationPlanner>().OnlyAdds, Environment.MachineName, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Migrator>>()))
+        .AddSingleton<MigrationList>()
         .AddSingleton<IMigrator, Migrator>();
 
     public static IServiceCollection AddTracking(this IServiceCollection services) => services

@@ -17,7 +17,7 @@ internal sealed class CommandRunner(ISupervisor supervisor)
         MigrationOptions options = definition.Migrations!;
         IReadOnlyList<string> words = CommandLine.Split(options.Command!);
         string program = Path.GetFullPath(Path.Combine(release.Directory, words[0]));
-        if (!program.StartsWith(release.Directory + "/", StringComparison.Ordinal))
+        if (!words[0].StartsWith('/') && !program.StartsWith(release.Directory + "/", StringComparison.Ordinal))
             throw new OperatorException(ExitCode.Refused, $"the migration command {words[0]} is not inside the release", "write the path from the top of the release: bin/migrate");
         string user = definition.User ?? app.Value;
         await supervisor.MakeUserAsync(user, cancellationToken);

@@ -106,6 +106,9 @@ internal sealed partial class SqlRunner(Session session, TimeProvider time, Rand
             return;   // it is sent, and an error told, as it is disposed of
         }
         await using var command = new NpgsqlCommand(statement.Text, Connection);
+        // Npgsql takes texts apart at semicolons, also those of a function's body, but not where they have positional parameters. One that no
+        // statement names is allowed: as PREPARE p(int) AS SELECT 1 is.
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = 0 });
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
@@ -126,7 +129,7 @@ internal sealed partial class SqlRunner(Session session, TimeProvider time, Rand
     {
         TimeSpan longest = TimeSpan.FromTicks(Math.Min(LongestPause.Ticks, FirstPause.Ticks << Math.Min(attempt, 10)));
         TimeSpan pause = longest * (0.5 + (random.NextDouble() / 2));
-        messages.Report($"{file.Name}:{at?.Line ?? 1}: {Spoken.Line(((PostgresException)e).MessageText, 200)}; try {attempt + 2} of {session.Database.Options.LockRetries + 1} in {Spoken.Duration(pause)}");
+        messages.Report($"{file.Name} line {at?.Line ?? 1}: {Spoken.Line(((PostgresException)e).MessageText, 200)}; try {attempt + 2} of {session.Database.Options.LockRetries + 1} in {Spoken.Duration(pause)}");
         await Task.Delay(pause, time, cancellationToken);
     }
 

@@ -13,6 +13,7 @@ namespace Agent.Tests.Fakes;
 /// </summary>
 public sealed class PostgresServer : IDisposable
 {
+    private static int servers;
     private readonly Lock gate = new();
     private readonly ManualResetEventSlim end = new();
     private Thread? thread;
@@ -27,7 +28,7 @@ public sealed class PostgresServer : IDisposable
     public int Port { get; private set; }
 
     /// <summary>Of the Unix socket, and of all it has.</summary>
-    public string DataDirectory { get; } = Path.Combine(Path.GetTempPath(), $"agentd-postgres-{Environment.ProcessId}");
+    public string DataDirectory { get; } = Path.Combine(Path.GetTempPath(), $"agentd-postgres-{Environment.ProcessId}-{Interlocked.Increment(ref servers)}");
 
     /// <summary>Its process, for tests that end it; null before the first start.</summary>
     public Process? Process => process;

@@ -12,6 +12,15 @@ internal static class Eventually
         }
     }
 
+    public static async Task HoldsAsync(Func<Task<bool>> condition)
+    {
+        for (var tries = 0; !await condition(); tries++)
+        {
+            Assert.True(tries < 2000, "did not come true within 20 s");
+            await Task.Delay(10);
+        }
+    }
+
     /// <summary>Waits until a number has not moved for 300 ms.</summary>
     public static async Task<long> StopsAsync(Func<long> number)
     {
