@@ -40,8 +40,6 @@ need_sdk
 need git=git
 if [[ $EUID == 0 ]]; then
     need dbus-daemon=dbus ip=iproute2 nsenter=util-linux nginx=nginx curl=curl python3=python3 faketime=faketime
-    # PostgreSQL's parser, which plans of migrations read SQL with.
-    compgen -G '/usr/lib/*/libpg_query.so.*' >/dev/null || apt_install libpg-query1504.0 || true
     # PostgreSQL's programs, and the libraries that plans and restore points use; without them those tests say so.
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || apt_install postgresql || true
     ldconfig -p | grep -q 'libpg_query\.so' || apt_install libpg-query-dev || true
