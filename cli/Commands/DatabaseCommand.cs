@@ -5,9 +5,9 @@ internal static class DatabaseCommand
 {
     public static Verb Create(Verbs verbs) => new("db", "An app's database: migrations, restore points, access.", "agentctl db list", "agentctl db plan v1.2.0")
     {
+        DatabasePlanCommand.Create(verbs),
         DatabaseMigrationsCommand.Create(verbs),
         DatabaseForgetCommand.Create(verbs),
-        DatabasePlanCommand.Create(verbs),
         DatabaseBackupCommand.Create(verbs),
         DatabaseListCommand.Create(verbs),
         DatabaseVerifyCommand.Create(verbs),

@@ -1,6 +1,6 @@
 using Agent.Artifacts;
-using Agent.Daemon.Configuration;
 using Agent.Artifacts.Durable;
+using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Migrations.Planning;
 using Agent.Daemon.State;
