@@ -24,6 +24,7 @@ internal static class UsageErrors
         // An unknown option is taken for an argument where the verb has one: it would be told as a bad version.
         foreach (Token token in parsed.Tokens)
         {
+            if (token.Type == TokenType.DoubleDash) break;      // what follows is another program's
             if (token.Type != TokenType.Argument || !token.Value.StartsWith('-') || token.Value.Length < 2 || IsOptionValue(parsed, token)) continue;
             return new OperatorException(ExitCode.Usage, $"{path} has no option {token.Value}", Suggest(token.Value, OptionNames(command)) is { } likely
                 ? $"did you mean {likely}? See {path} --help"

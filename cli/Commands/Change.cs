@@ -7,12 +7,19 @@ namespace Agent.Cli.Commands;
 /// <summary>Tells the agent something and shows what is so now: what hold, resume, pin, unpin and unquarantine have in common.</summary>
 internal static class Change
 {
+    /// <summary>The same, of a database.</summary>
     public static async Task<int> RunAsync(
-        AgentCall call, Func<AgentService.AgentServiceClient, CallOptions, AsyncUnaryCall<ChangeResponse>> change, CancellationToken cancellationToken)
+        AgentCall call, Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncUnaryCall<DatabaseChangeResponse>> change, TimeSpan? limit, CancellationToken cancellationToken) =>
+        Show(call, (await call.Agent.AskDatabaseAsync(change, cancellationToken, limit)).Message);
+
+    public static async Task<int> RunAsync(
+        AgentCall call, Func<AgentService.AgentServiceClient, CallOptions, AsyncUnaryCall<ChangeResponse>> change, CancellationToken cancellationToken) =>
+        Show(call, (await call.Agent.AskAsync(change, cancellationToken)).Message);
+
+    private static int Show(AgentCall call, string message)
     {
-        ChangeResponse changed = await call.Agent.AskAsync(change, cancellationToken);
-        if (call.Json) call.Terminal.Document(writer => writer.Object(changed, (w, response) => w.Text("message", response.Message)));
-        else call.Terminal.Line(changed.Message);
+        if (call.Json) call.Terminal.Document(writer => writer.Object(message, (w, text) => w.Text("message", text)));
+        else call.Terminal.Line(message);
         return 0;
     }
 }

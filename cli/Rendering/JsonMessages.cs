@@ -4,7 +4,7 @@ using Agent.V1;
 namespace Agent.Cli.Rendering;
 
 /// <summary>The API's messages as JSON. Names are a promise: they are added to, never changed.</summary>
-internal static class JsonMessages
+internal static partial class JsonMessages
 {
     /// <summary>The word of an outcome, or null while a deployment is under way.</summary>
     public static string Word(Outcome outcome) => outcome switch
@@ -33,6 +33,38 @@ internal static class JsonMessages
         Difference.Types.Kind.Removed => "removed",
         _ => "changed",
     };
+
+    public static void Migrations(Utf8JsonWriter writer, ListMigrationsResponse all)
+    {
+        writer.WriteString("database", all.Database);
+        writer.Array("applied", all.Applied, static (w, applied) =>
+        {
+            w.Text("name", applied.Name);
+            w.Text("phase", applied.Phase);
+            w.Text("checksum", applied.Checksum);
+            w.Text("release", applied.Release);
+            w.Text("host", applied.Host);
+            w.Text("deployment", applied.Deployment);
+            w.Time("started", applied.Started);
+            w.Time("finished", applied.Finished);
+            w.Number("milliseconds", applied.Finished is null ? null : applied.Milliseconds);
+        });
+        writer.Array("pending", all.Pending, static (w, pending) =>
+        {
+            w.Text("name", pending.Name);
+            w.Text("phase", pending.Phase);
+            w.WriteBoolean("after_commit", pending.AfterCommit);
+            w.WriteBoolean("in_transaction", pending.InTransaction);
+            w.WriteBoolean("has_down", pending.HasDown);
+            w.Text("reason", pending.Reason);
+        });
+        writer.Array("hosts", all.Hosts, static (w, host) =>
+        {
+            w.Text("host", host.Host);
+            w.Text("release", host.Release);
+            w.Time("updated", host.Updated);
+        });
+    }
 
     public static void RestorePoint(Utf8JsonWriter writer, RestorePoint point)
     {
@@ -301,5 +333,31 @@ internal static class JsonMessages
         writer.Text("message", progress.Message);
         writer.WriteNumber("done", progress.Done);
         writer.WriteNumber("total", progress.Total);
+    }
+
+    public static void DatabaseStats(Utf8JsonWriter writer, GetDatabaseStatsResponse stats)
+    {
+        writer.WriteString("database", stats.Database);
+        writer.WriteString("server_version", stats.ServerVersion);
+        writer.WriteNumber("size_bytes", stats.SizeBytes);
+        writer.WriteNumber("connections", stats.Connections);
+        writer.WriteNumber("max_connections", stats.MaxConnections);
+        if (stats.CacheHitRatio >= 0) writer.WriteNumber("cache_hit_ratio", stats.CacheHitRatio);
+        writer.Array("tables", stats.Tables, (w, table) =>
+        {
+            w.WriteString("name", table.Name);
+            w.WriteNumber("size_bytes", table.SizeBytes);
+            if (table.Rows >= 0) w.WriteNumber("rows", table.Rows);
+            w.WriteNumber("dead_rows", table.DeadRows);
+        });
+        writer.Array("busy", stats.Busy, (w, session) =>
+        {
+            w.WriteNumber("pid", session.Pid);
+            w.Text("application", session.Application);
+            w.WriteString("state", session.State);
+            w.Seconds("age_seconds", session.Age);
+            w.WriteString("query", session.Query);
+            w.WriteBoolean("blocked", session.Blocked);
+        });
     }
 }

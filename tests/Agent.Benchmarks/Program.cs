@@ -6,13 +6,13 @@ using Agent.TestHosts;
 
 var what = new Argument<string>("FIGURE")
 {
-    Description = "rollback | gap | idle | health | start | overhead | transfer | recovery | processor | security | endurance | database | stall | all",
+    Description = "rollback | gap | idle | health | start | overhead | transfer | recovery | processor | security | endurance | database | stall | restore-point | all",
 };
-what.AcceptOnlyFromAmong("rollback", "gap", "idle", "health", "start", "overhead", "transfer", "recovery", "processor", "security", "endurance", "database", "stall", "all");
+what.AcceptOnlyFromAmong("rollback", "gap", "idle", "health", "start", "overhead", "transfer", "recovery", "processor", "security", "endurance", "database", "stall", "restore-point", "all");
 var runs = new Option<int>("--runs") { Description = "samples of each figure", DefaultValueFactory = _ => 5 };
 var quiet = new Option<int>("--quiet-seconds") { Description = "idle time before memory is read", DefaultValueFactory = _ => 60 };
 var minutes = new Option<int>("--minutes") { Description = "how long the processor time of an idle agent is watched", DefaultValueFactory = _ => 10 };
-var size = new Option<int>("--percent") { Description = "share of the deployments, apps and files of endurance", DefaultValueFactory = _ => 100 };
+var size = new Option<int>("--percent") { Description = "share of the deployments, apps and files of endurance, and of the 2 GB of restore-point", DefaultValueFactory = _ => 100 };
 var disk = new Option<string>("--disk") { Description = "a directory on a disk, in which hosts keep what they sync", DefaultValueFactory = _ => "/var/tmp" };
 var binaries = new Option<string?>("--binaries") { Description = "a directory with agentd and agentctl; left out: they are published first" };
 var json = new Option<bool>("--json") { Description = "for programs" };
@@ -23,10 +23,14 @@ var root = new RootCommand("Measures the published agent on a throwaway host. Ne
 root.SetAction(async (parsed, cancellationToken) =>
 {
     string repository = Repository();
-    string programs = Path.GetFullPath(parsed.GetValue(binaries) ?? await PublishAsync(repository, cancellationToken));
-    int samples = parsed.GetValue(runs);
+    string onDisk = Path.Combine(Path.GetFullPath(parsed.GetRequiredValue(disk)), $"agentd-benchmark.{Environment.ProcessId}");
     string asked = parsed.GetRequiredValue(what);
     List<Figure> figures = [];
+    if (asked is "restore-point" or "all")   // needs no host
+        figures.AddRange(await new RestorePointFigure(onDisk + ".postgres", parsed.GetValue(runs), parsed.GetValue(size)).AnswerAsync(cancellationToken));
+    if (asked == "restore-point") return Tell();
+    string programs = Path.GetFullPath(parsed.GetValue(binaries) ?? await PublishAsync(repository, cancellationToken));
+    int samples = parsed.GetValue(runs);
     // The memory is read after deployments and rollbacks, as on a host that has lived; what fills a host comes on one of its own.
     await MeasureAsync(null, agent =>
     {
@@ -37,7 +41,6 @@ root.SetAction(async (parsed, cancellationToken) =>
             ("health", questions.HealthAsync), ("start", questions.StartAsync),
         ];
     });
-    string onDisk = Path.Combine(Path.GetFullPath(parsed.GetRequiredValue(disk)), $"agentd-benchmark.{Environment.ProcessId}");
     await MeasureAsync(onDisk, agent =>
     {
         var deploys = new Deploys(agent, samples);
@@ -54,9 +57,14 @@ root.SetAction(async (parsed, cancellationToken) =>
         var databases = new Databases(agent, samples);
         return [("database", databases.NothingPendingAsync), ("stall", databases.StallAsync)];
     });
-    if (parsed.GetValue(json)) Figure.WriteJson(figures, Console.OpenStandardOutput());
-    else Figure.WriteTable(figures, Console.Out);
-    return figures.All(figure => figure.Met) ? 0 : 1;
+    return Tell();
+
+    int Tell()
+    {
+        if (parsed.GetValue(json)) Figure.WriteJson(figures, Console.OpenStandardOutput());
+        else Figure.WriteTable(figures, Console.Out);
+        return figures.All(figure => figure.Met) ? 0 : 1;
+    }
 
     async Task MeasureAsync(string? directory, Func<AgentOnHost, (string Name, Func<CancellationToken, Task<IReadOnlyList<Figure>>> Answer)[]> questions)
     {

@@ -13,10 +13,10 @@ public abstract class AgentTest : SystemTest
     /// <summary>A host for this test alone, with one app; dispose of it.</summary>
     private protected static Task<AgentHost> AgentUpAsync(string name, string shop) => AgentUpAsync(name, new Dictionary<string, string> { ["shop"] = shop });
 
-    private protected static Task<AgentHost> AgentUpAsync(string name, IReadOnlyDictionary<string, string> apps, string agent = DirectoryStore)
+    private protected static Task<AgentHost> AgentUpAsync(string name, IReadOnlyDictionary<string, string> apps, string agent = DirectoryStore, string? network = null)
     {
         SkipWhereNoHostsRun();
-        return AgentHost.UpAsync(name, agent, apps, Cancel);
+        return AgentHost.UpAsync(name, agent, apps, Cancel, network);
     }
 
     /// <summary>Waits until a deployment of shop is at its gate.</summary>

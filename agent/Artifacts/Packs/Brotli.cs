@@ -73,6 +73,18 @@ internal static class Brotli
         }
     }
 
+    /// <summary>Decompresses one frame that may be hostile and lies in memory, to exactly <paramref name="size"/> bytes.</summary>
+    /// <param name="content">At least one byte longer than <paramref name="size"/>, by which a longer frame is noticed.</param>
+    /// <exception cref="InvalidDataException">It is not Brotli, or not of that size.</exception>
+    [SuppressMessage("Reliability", "CA2000", Justification = "BrotliDecoder is a struct")]
+    public static void Decompress(ReadOnlySpan<byte> frame, Span<byte> content, int size)
+    {
+        using var decoder = new BrotliDecoder();
+        OperationStatus status = decoder.Decompress(frame, content[..(size + 1)], out _, out int written);
+        if (status == OperationStatus.InvalidData) throw new InvalidDataException("a frame is not Brotli");
+        if (status != OperationStatus.Done || written != size) throw new InvalidDataException($"a frame is {(written > size ? "larger" : "smaller")} than {size} bytes");
+    }
+
     // BrotliStream says InvalidOperationException for what is not Brotli.
     private static int Read(BrotliStream decoder, byte[] buffer)
     {

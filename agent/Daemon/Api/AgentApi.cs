@@ -30,7 +30,7 @@ internal static class AgentApi
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxConcurrentConnections = 1000;   // far more than people and programs need, far less than descriptors
+            kestrel.Limits.MaxConcurrentConnections = AgentSocket.MostConnections(AgentSocket.Descriptors());
             kestrel.Limits.MinResponseDataRate = null;   // who follows logs in a paused terminal reads nothing for hours
             kestrel.ListenOnAgentSocket(options.Socket);
         });

@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Migrations;
@@ -10,7 +9,7 @@ namespace Agent.Daemon.Api;
 /// <summary>Restore points: taken, listed, tried, put back, handed out. Who asks for one and goes away ends it, until the swap of a restore.</summary>
 internal sealed partial class DatabaseService
 {
-    private const int MostMessages = 100, LargestChunk = 64 << 10;
+    private const int LargestChunk = 64 << 10;
 
     public override Task TakeRestorePoint(V1.TakeRestorePointRequest request, IServerStreamWriter<V1.RestorePointEvent> responseStream, ServerCallContext context) =>
         PointEventsAsync(context, new Wish(request.App, "db backup"), responseStream, async (caller, progress, cancellationToken) =>
@@ -66,7 +65,7 @@ internal sealed partial class DatabaseService
             if (request.Id.Length == 0) throw new OperatorException(ExitCode.Usage, "a restore names its restore point", "list them: agentctl db list");
             (AppName app, DatabaseOptions options, DatabaseAddress address) = DatabaseOf(request.App);
             using IDisposable turn = engine.TakeTurn(app, caller.By);
-            Restored restored = await points.RestoreAsync(app, options, address, request.Id, ByHand(app, caller), progress, cancellationToken);
+            Restored restored = await points.RestoreByHandAsync(app, options, address, request.Id, ByHand(app, caller), progress, cancellationToken);
             var report = new V1.RestorePointReport
             {
                 Succeeded = true,
@@ -108,25 +107,8 @@ internal sealed partial class DatabaseService
     private Task PointEventsAsync(
         ServerCallContext context, Wish wish, IServerStreamWriter<V1.RestorePointEvent> responseStream,
         Func<Caller, IProgress<string>, CancellationToken, Task<(V1.RestorePointEvent Last, string Outcome)>> work) =>
-        calls.StreamAsync(context, async (caller, cancellationToken) =>
-        {
-            var messages = Channel.CreateBounded<string>(new BoundedChannelOptions(MostMessages) { FullMode = BoundedChannelFullMode.DropOldest });
-            using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            Task<(V1.RestorePointEvent Last, string Outcome)> working = calls.AuditedAsync(caller, wish, () => work(caller, new ToChannel(messages.Writer), stop.Token), done => done.Outcome);
-            _ = working.ContinueWith(_ => messages.Writer.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            try
-            {
-                await foreach (string message in messages.Reader.ReadAllAsync(cancellationToken))
-                    await responseStream.WriteAsync(new V1.RestorePointEvent { Progress = new V1.DatabaseProgress { Message = PlainText.Of(message, 400) } }, cancellationToken);
-            }
-            catch
-            {
-                await stop.CancelAsync();
-                await working.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);   // nothing goes on behind a call that has ended
-                throw;
-            }
-            await responseStream.WriteAsync((await working).Last, cancellationToken);
-        }, wish);
+        WorkAsync(context, wish, responseStream, static progress => new V1.RestorePointEvent { Progress = progress }, async (caller, progress, cancellationToken) =>
+            (await calls.AuditedAsync(caller, wish, () => work(caller, progress, cancellationToken), done => done.Outcome)).Last);
 
     private (AppName App, DatabaseOptions Options, DatabaseAddress Address) DatabaseOf(string typed)
     {
@@ -167,9 +149,4 @@ internal sealed partial class DatabaseService
         Newest = newest,
         KeptBecause = because,
     };
-
-    private sealed class ToChannel(ChannelWriter<string> messages) : IProgress<string>
-    {
-        public void Report(string value) => messages.TryWrite(value);
-    }
 }

@@ -61,7 +61,7 @@ internal static class Roles
         ["RestoreDatabase"] = new(Role.Admin, "restore the database"),
         ["DownloadRestorePoint"] = new(Role.Admin, "download a restore point"),
         ["CreateDatabase"] = new(Role.Admin, "make a database"),
-        ["GetDatabaseUrl"] = new(Role.Admin, "see the database's address"),
+        ["GetDatabaseUrl"] = new(Role.Viewer, "see where the database is"),
         ["ListAudit"] = new(Role.Admin, "see the audit records"),
     }.ToFrozenDictionary();
 

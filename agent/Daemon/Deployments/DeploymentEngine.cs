@@ -46,6 +46,12 @@ internal sealed record InstalledRelease(ReleaseRef Release, bool Current, string
     public string? GoesBecause { get; init; }
 }
 
+/// <summary>What a deployment would do.</summary>
+/// <param name="From">What runs; null: nothing.</param>
+/// <param name="Runs">What that is defined as; null: nothing runs, or it is not known any more.</param>
+/// <param name="Refusal">Null: it would begin.</param>
+internal sealed record DeploymentPreview(ReleaseRef? From, AppDefinition? Runs, ReleaseRef To, OperatorException? Refusal);
+
 /// <summary>The one state machine: all that Api and Tracking may ask of it.</summary>
 /// <param name="stopping">The agent stops; deployments in flight are left for recovery.</param>
 internal sealed class DeploymentEngine(
@@ -75,8 +81,7 @@ internal sealed class DeploymentEngine(
             await foreach (DeploymentEvent _ in log.WatchAsync(first.Id, cancellationToken)) { }
         }
         (ReleaseRef? current, string? generation) = Standing(request.App);
-        if (request.Expect is { } expected && expected != (current?.Version ?? "none"))
-            throw new OperatorException(ExitCode.Refused, $"{request.App} runs {current?.Version ?? "nothing"}, not {expected} as was expected", "look at it with 'agentctl status', then ask again");
+        RefuseUnexpected(request, current);
         ReleaseRef to = await ResolveAsync(options, request, cancellationToken);
         string? passedOver = await PassedOverAsync(options, request, to, cancellationToken);
         AppState state = log.State.App(request.App);
@@ -93,6 +98,28 @@ internal sealed class DeploymentEngine(
         });
         Go(id);
         return log.State.Find(id)!;
+    }
+
+    /// <summary>What <see cref="StartAsync"/> would begin now, without beginning it.</summary>
+    /// <exception cref="OperatorException">There is no such app or version, or the store does not answer.</exception>
+    public async Task<DeploymentPreview> PreviewAsync(DeploymentRequest request, CancellationToken cancellationToken)
+    {
+        AppOptions options = configuration.App(request.App);
+        (ReleaseRef? current, string? generation) = Standing(request.App);
+        ReleaseRef to = await ResolveAsync(options, request, cancellationToken);
+        OperatorException? refusal = null;
+        try
+        {
+            AppState state = log.State.App(request.App);
+            if (state.Running is not null) throw Busy(request.App);
+            RefuseUnexpected(request, current);
+            if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
+        }
+        catch (OperatorException e)
+        {
+            refusal = e;
+        }
+        return new DeploymentPreview(current, generation is null ? null : steps.Definition(request.App, generation), to, refusal);
     }
 
     /// <summary>Keeps deployments of an app from starting, for what must not meet one: until it is disposed of.</summary>
@@ -318,6 +345,12 @@ internal sealed class DeploymentEngine(
         {
             return null;   // the version itself was found; that the track cannot be read is tracking's to tell
         }
+    }
+
+    private static void RefuseUnexpected(DeploymentRequest request, ReleaseRef? current)
+    {
+        if (request.Expect is { } expected && expected != (current?.Version ?? "none"))
+            throw new OperatorException(ExitCode.Refused, $"{request.App} runs {current?.Version ?? "nothing"}, not {expected} as was expected", "look at it with 'agentctl status', then ask again");
     }
 
     private static void RefuseUnwanted(AppOptions options, AppState state, ReleaseRef to, Trigger trigger)

@@ -40,7 +40,7 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
     /// As <see cref="Record"/>, but goes on when the disk does not take it: for the way back, which must be walked on a full disk too.
     /// The fact is journaled with the next one; after a crash before that, the undo is simply done again.
     /// </summary>
-    public void RecordIfPossible(JournalRecord record)
+    public void RecordIfPossible(JournalRecord.OfDeployment record)
     {
         lock (gate)
         {
@@ -50,7 +50,7 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
             }
             catch (IOException e)
             {
-                logger.JournalNotWritten((record as JournalRecord.OfDeployment)?.Deployment ?? "", record.GetType().Name, e);
+                logger.JournalNotWritten(record.Deployment, record.GetType().Name, e);
                 unsaved.Enqueue(record);
                 Publish(record);
             }

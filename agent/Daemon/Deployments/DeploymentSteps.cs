@@ -64,7 +64,7 @@ internal sealed class DeploymentSteps(
                 work.Contract = work.Migration.Contract;
                 return work.Migration.Pending ? await work.Migration.BackUpAsync(work.Message, cancellationToken) : null;
             case Step.Migrate:
-                return await work.Migration!.MigrateAsync(work.Message, cancellationToken);   // the lock goes when this is journaled
+                return await MigrateAsync(work, cancellationToken);
             case Step.Contract:
                 return await migrator.ContractAsync(RequestOf(deployment)!, work.Message, cancellationToken);
             case Step.Flip:
@@ -116,6 +116,21 @@ internal sealed class DeploymentSteps(
                 GateVerdict verdict = await gate.WatchAsync(old.Definition, old.Definition.Gate.Start, Probation(deployment, old), work.Message, cancellationToken);
                 if (!verdict.Healthy) throw new GateException(verdict);
                 break;
+        }
+    }
+
+    /// <summary>What is said meanwhile is evidence where it fails. The database is let go when this is journaled.</summary>
+    private static async Task<string> MigrateAsync(DeploymentWork work, CancellationToken cancellationToken)
+    {
+        var said = new LastLines(work.Message);
+        try
+        {
+            return await work.Migration!.MigrateAsync(said, cancellationToken);
+        }
+        catch (Exception e)
+        {
+            work.Hooks.Add(new HookEvidence("migrate", work.Redactor.Clean(e.Message), said.Lines));
+            throw;
         }
     }
 

@@ -16,6 +16,9 @@ internal sealed record DeploymentWork(Func<AppState> StateNow, IProgress<Transfe
     /// <summary>Set by prepare.</summary>
     public AppDefinition? Definition { get; set; }
 
+    /// <summary>What hooks before prepare go by, read once; null: nobody needed it, or the release did not lie on this host.</summary>
+    public AppDefinition? Foreseen { get; set; }
+
     /// <summary>Knows the app's secrets from prepare on.</summary>
     public Redactor Redactor { get; set; } = Redactor.Nothing;
 
@@ -36,6 +39,34 @@ internal sealed record DeploymentWork(Func<AppState> StateNow, IProgress<Transfe
         if (Migration is not { } migration) return;
         Migration = null;
         await migration.DisposeAsync();
+    }
+}
+
+/// <summary>Hands lines on, and keeps the last ones.</summary>
+internal sealed class LastLines(IProgress<string> next) : IProgress<string>
+{
+    // As many as a hook's evidence has.
+    private const int Most = 100;
+
+    private readonly Lock gate = new();
+    private readonly Queue<string> lines = new();
+
+    public IReadOnlyList<string> Lines
+    {
+        get
+        {
+            lock (gate) return [.. lines];
+        }
+    }
+
+    public void Report(string value)
+    {
+        lock (gate)
+        {
+            if (lines.Count == Most) lines.Dequeue();
+            lines.Enqueue(value);
+        }
+        next.Report(value);
     }
 }
 

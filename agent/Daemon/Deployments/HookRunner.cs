@@ -44,9 +44,9 @@ internal sealed class HookRunner(IConfiguration configuration, InstalledReleases
     private IEnumerable<HookOptions> Hooks(AppName app, AppDefinition? definition) => (definition is null ? configuration.Find(app)?.Hooks : definition.Hooks) ?? [];
 
     /// <summary>Null before the release lies on this host: then only the operator's hooks can run.</summary>
-    private AppDefinition? Definition(Deployment deployment, DeploymentWork work) =>
-        work.Definition ?? generations.Find(deployment.App, deployment.Id)?.Definition
-        ?? (releases.Holds(deployment.App, deployment.To) ? configuration.Define(deployment.App, releases.ReadText(deployment.App, deployment.To.Version, "agent.yaml")) : null);
+    private AppDefinition? Definition(Deployment deployment, DeploymentWork work) => work.Definition ?? (work.Foreseen ??=
+        generations.Find(deployment.App, deployment.Id)?.Definition
+        ?? (releases.Holds(deployment.App, deployment.To) ? configuration.Define(deployment.App, releases.ReadText(deployment.App, deployment.To.Version, "agent.yaml")) : null));
 
     private TransientCommand Command(Deployment deployment, HookOptions hook, AppDefinition? definition, string user)
     {

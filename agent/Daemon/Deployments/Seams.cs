@@ -125,7 +125,7 @@ internal interface IHealthProbe
 {
     /// <summary>Never throws for an unhealthy application: that is an answer. Bounded by the check's own timeout.</summary>
     /// <param name="app">What the check is of.</param>
-    /// <exception cref="OperatorException">systemd, which some checks need, does not answer: that says nothing about the application.</exception>
+    /// <exception cref="OperatorException">systemd, which some checks need, does not answer, or no descriptor is left to ask with: that says nothing about the application.</exception>
     Task<CheckAnswer> ProbeAsync(AppDefinition app, CheckOptions check, CancellationToken cancellationToken);
 }
 

@@ -163,7 +163,7 @@ internal sealed class ArtifactSource(IStoreReader store, IDisk disk, string data
 
     private void CheckRoom(ReleaseId release, string downloads, List<ManifestFile> missing)
     {
-        long largestPart = missing.Select(file => file.Place!.Length).Where(length => length > PackDownload.InMemory).DefaultIfEmpty().Max();
+        long largestPart = missing.Select(file => file.Place!).Where(PackDownload.IsLarge).Select(place => place.Length).DefaultIfEmpty().Max();
         long needed = missing.Sum(file => file.Size) + largestPart + SpareRoom;
         long free = disk.FreeBytes(downloads);
         if (missing.Count > 0 && free < needed)

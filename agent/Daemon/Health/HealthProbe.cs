@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 
@@ -10,6 +11,8 @@ internal sealed class HealthProbe(ISupervisor supervisor, string releases, TimeP
 {
     private const int DetailAtMost = 200;
 
+    private static readonly TimeSpan AskAgain = TimeSpan.FromMilliseconds(100);
+
     private readonly HttpCheck http = new(time);
     private readonly CommandCheck commands = new(supervisor, releases, time);
 
@@ -17,15 +20,35 @@ internal sealed class HealthProbe(ISupervisor supervisor, string releases, TimeP
     {
         using var timeout = new CancellationTokenSource(check.Timeout, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
+        Exception? lacking = null;
+
+        async Task<(bool Passed, string Detail)> AskAsync()
+        {
+            while (true)
+            {
+                try
+                {
+                    lacking = null;
+                    return await LookAsync(app, check, both.Token).ConfigureAwait(false);
+                }
+                catch (Exception e) when (LacksDescriptors(e))
+                {
+                    lacking = e;
+                    await Task.Delay(AskAgain, time, both.Token).ConfigureAwait(false);
+                }
+            }
+        }
+
         try
         {
             // What does not heed the token is left behind, so that the time of a check is kept even then.
-            (bool passed, string detail) = await LookAsync(app, check, both.Token).WaitAsync(both.Token).ConfigureAwait(false);
+            (bool passed, string detail) = await AskAsync().WaitAsync(both.Token).ConfigureAwait(false);
             return Answer(check, passed, detail);
         }
         catch (OperationCanceledException) when (both.IsCancellationRequested)
         {
             cancellationToken.ThrowIfCancellationRequested();
+            if (lacking is not null) throw new OperatorException(ExitCode.NeedsOperator, $"agentd could not run {check.Name}: {lacking.GetBaseException().Message}", "see what it holds open: ls -l /proc/$(pidof agentd)/fd; raise its LimitNOFILE", lacking);
             return Answer(check, passed: false, $"{(check is CheckOptions.Command ? "did not end" : "no answer")} within {Spoken.Duration(check.Timeout)}");
         }
         catch (Exception e) when (e is HttpRequestException or IOException or SocketException)
@@ -72,7 +95,12 @@ internal sealed class HealthProbe(ISupervisor supervisor, string releases, TimeP
 
     private static CheckAnswer Answer(CheckOptions check, bool passed, string detail) => new(check.Name, passed, Spoken.Line(detail, DetailAtMost));
 
-    private static string Explain(Exception error)
+    /// <summary>Whether this process had no descriptor left to ask with, which says nothing about the application.</summary>
+    internal static bool LacksDescriptors(Exception error) =>
+        error is SocketException { SocketErrorCode: SocketError.TooManyOpenSockets } || (error.InnerException is { } inner && LacksDescriptors(inner));
+
+    /// <summary>For people: what kept a connection from an answer.</summary>
+    internal static string Explain(Exception error)
     {
         for (Exception? e = error; e is not null; e = e.InnerException)
         {

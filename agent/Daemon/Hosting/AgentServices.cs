@@ -7,6 +7,7 @@ using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
 using Agent.Daemon.Health;
 using Agent.Daemon.Migrations;
+using Agent.Daemon.Migrations.Administration;
 using Agent.Daemon.Migrations.Planning;
 using Agent.Daemon.Migrations.RestorePoints;
 using Agent.Daemon.Releases;
@@ -84,14 +85,24 @@ internal static class AgentServices
         .AddSingleton(provider => ActivatorUtilities.CreateInstance<DeploymentEngine>(provider, provider.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping));
 
     public static IServiceCollection AddMigrations(this IServiceCollection services) => services
-        .AddSingleton<RestorePointService.Admin>(_ => (app, _) => (_, _, _) => throw new OperatorException(
-            ExitCode.Refused, $"the role of {app} may not make databases", "as the server's administrator: ALTER ROLE ... CREATEDB"))
+        .AddSingleton(provider => new AdminSession(
+            provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<IDisk>(),
+            Path.GetDirectoryName(provider.GetRequiredService<AgentOptions>().Socket)!))
+        .AddSingleton(provider => new DatabaseCreation(
+            provider.GetRequiredService<AdminSession>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<AgentOptions>().Data))
+        .AddSingleton<RestorePointService.Admin>(provider => (app, options) => (database, statements, cancellationToken) =>
+            provider.GetRequiredService<AdminSession>().ExecuteAsync(provider.GetRequiredService<IConfiguration>().App(app), options, database, statements, cancellationToken))
+        .AddSingleton<ReleaseOnHost>()
+        .AddSingleton<MigrationPlans>()
+        .AddSingleton<ReleasePlans>()
+        .AddSingleton<Rehearsals>()
         .AddSingleton<RestorePointService>()
         .AddSingleton(_ => new MigrationPlanner(SqlParser.Load()))
         .AddSingleton<IRestorePoints, DeploymentRestorePoints>()
         .AddSingleton(provider => new MigrationTools(
             provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<ISupervisor>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<IRestorePoints>(),
             provider.GetRequiredService<MigrationPlanner>().OnlyAdds, Environment.MachineName, provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<Migrator>>()))
+        .AddSingleton<MigrationList>()
         .AddSingleton<IMigrator, Migrator>();
 
     public static IServiceCollection AddTracking(this IServiceCollection services) => services

@@ -17,7 +17,7 @@ internal sealed class CommandRunner(ISupervisor supervisor)
         MigrationOptions options = definition.Migrations!;
         IReadOnlyList<string> words = CommandLine.Split(options.Command!);
         string program = Path.GetFullPath(Path.Combine(release.Directory, words[0]));
-        if (!program.StartsWith(release.Directory + "/", StringComparison.Ordinal))
+        if (!words[0].StartsWith('/') && !program.StartsWith(release.Directory + "/", StringComparison.Ordinal))
             throw new OperatorException(ExitCode.Refused, $"the migration command {words[0]} is not inside the release", "write the path from the top of the release: bin/migrate");
         string user = definition.User ?? app.Value;
         await supervisor.MakeUserAsync(user, cancellationToken);
@@ -33,7 +33,9 @@ internal sealed class CommandRunner(ISupervisor supervisor)
                 definition.SecretsFile is { } secrets ? [secrets] : [], options.Timeout, options.Memory),
             line => messages.Report(redactor.Clean(line)), cancellationToken);
         if (end.Succeeded) return;
-        string last = end.Output.LastOrDefault(line => line.Trim().Length > 0) is { } said ? $": {redactor.Clean(said.Trim())}" : "";
+        // The last line alone is often a caret below the one that matters.
+        string[] said = [.. end.Output.Where(line => line.Trim().Length > 0).TakeLast(3).Select(line => redactor.Clean(line.Trim()))];
+        string last = said.Length > 0 ? $": {string.Join(" / ", said)}" : "";
         throw new OperatorException(ExitCode.RolledBack, $"the migration command failed: {end.Cause}{last}", "correct it and publish the release under a new version; agentctl why shows all that it said");
     }
 

@@ -48,7 +48,7 @@ internal sealed class PendingReader(IDisk disk, Func<string, bool?> onlyAdds)
     public (IReadOnlyList<SqlStatement> Statements, Phase Phase) Read(MigrationFile file)
     {
         if (read.TryGetValue(file.Path, out (IReadOnlyList<SqlStatement>, Phase) known)) return known;
-        IReadOnlyList<SqlStatement> statements = Interim.Statements(disk.ReadText(file.Path), file.Name);
+        IReadOnlyList<SqlStatement> statements = MigrationSet.Load(disk, file).Statements;
         Phase phase = file.Phase == Phase.Unknown && onlyAdds(string.Join(";\n", statements.Select(statement => statement.Text))) == true ? Phase.Expand : file.Phase;
         return read[file.Path] = (statements, phase);
     }
@@ -57,11 +57,11 @@ internal sealed class PendingReader(IDisk disk, Func<string, bool?> onlyAdds)
     /// <exception cref="OperatorException">It cannot run in a transaction (<see cref="ExitCode.RolledBack"/>).</exception>
     public (MigrationFile File, IReadOnlyList<SqlStatement> Statements) Down(MigrationFile file)
     {
-        string path = file.Down!, name = Path.GetFileName(path);
-        MigrationFile down = Interim.File(disk, Path.GetDirectoryName(path)!, name);
+        SqlFile down = MigrationSet.LoadDown(disk, file);
+        string name = Path.GetFileName(file.Down!);
         if (!down.InTransaction)
             throw new OperatorException(ExitCode.RolledBack, $"{name} says no-transaction: what takes a migration back runs in one, so that it is done or not", "write it without CONCURRENTLY: dropping an index takes a moment");
-        return (down with { Down = null }, Interim.Statements(disk.ReadText(path), name));
+        return (file with { Name = name, InTransaction = true, LockTimeout = down.LockTimeout, StatementTimeout = down.StatementTimeout }, down.Statements);
     }
 
     // Where it does not say what it runs, it is asked each time.

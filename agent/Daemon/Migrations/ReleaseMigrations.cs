@@ -27,7 +27,7 @@ internal sealed record ReleaseMigrations(ReleaseVersion Version, IReadOnlyList<M
         return release.Definition.Migrations switch
         {
             null => new ReleaseMigrations(version, [], null, ""),
-            { Directory: { } directory } => new ReleaseMigrations(version, Interim.Files(disk, Path.Combine(release.Directory, directory)), null, ""),
+            { Directory: { } directory } => new ReleaseMigrations(version, MigrationSet.Read(disk, release.Directory, directory), null, ""),
             var command => new ReleaseMigrations(version, [], command, ChecksumOf(disk, release, command.Files)),
         };
     }

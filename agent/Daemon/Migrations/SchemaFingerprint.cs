@@ -15,7 +15,8 @@ internal static class SchemaFingerprint
         "SequelizeMeta", "goose_db_version", "databasechangelog", "migrations",
     ];
 
-    private const string Catalog = """
+    // What the schema is made of, a line each.
+    private const string Parts = """
         WITH own AS (SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'agentd') AND nspname NOT LIKE 'pg\_t%'),
         parts(line) AS (
             SELECT 'schema ' || nspname FROM own
@@ -33,8 +34,22 @@ internal static class SchemaFingerprint
             UNION ALL SELECT pg_catalog.format('label %s %s %I', e.enumtypid::pg_catalog.regtype, e.enumsortorder, e.enumlabel) FROM pg_catalog.pg_enum e
             UNION ALL SELECT pg_catalog.format('policy %s %I %s %s', p.polrelid::pg_catalog.regclass, p.polname, pg_catalog.pg_get_expr(p.polqual, p.polrelid), pg_catalog.pg_get_expr(p.polwithcheck, p.polrelid)) FROM pg_catalog.pg_policy p
             UNION ALL SELECT pg_catalog.format('extension %I %s', extname, extversion) FROM pg_catalog.pg_extension)
-        SELECT pg_catalog.md5(pg_catalog.string_agg(line, E'\n' ORDER BY line COLLATE "C")) FROM parts
         """;
+
+    private const string Catalog = $"""{Parts} SELECT pg_catalog.md5(pg_catalog.string_agg(line, E'\n' ORDER BY line COLLATE "C")) FROM parts""";
+
+    /// <summary>Lines that are read of a schema.</summary>
+    private const int MostLines = 200_000;
+
+    /// <summary>What the schema is made of, in order: <c>column public.orders.note text f</c>.</summary>
+    public static async Task<IReadOnlyList<string>> LinesAsync(Ledger ledger, CancellationToken cancellationToken)
+    {
+        await using NpgsqlCommand command = ledger.Command($"""{Parts} SELECT pg_catalog.left(pg_catalog.regexp_replace(line, '\s+', ' ', 'g'), 2000) FROM parts ORDER BY 1 LIMIT {MostLines}""");
+        await using NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellationToken);
+        var lines = new List<string>();
+        while (await reader.ReadAsync(cancellationToken)) lines.Add(reader.GetString(0));
+        return lines;
+    }
 
     public static async Task<string> OfAsync(Ledger ledger, CancellationToken cancellationToken)
     {
@@ -42,7 +57,7 @@ internal static class SchemaFingerprint
         await using (NpgsqlCommand command = ledger.Command(
             """
             SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relname = ANY ($1) AND c.relkind IN ('r', 'p') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY 1 COLLATE "C"
+            WHERE c.relname = ANY ($1) AND c.relkind IN ('r', 'p') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY c.relname COLLATE "C", n.nspname COLLATE "C"
             """, (object)Histories))
         await using (NpgsqlDataReader reader = await command.ExecuteReaderAsync(cancellationToken))
             while (await reader.ReadAsync(cancellationToken)) tables.Add(reader.GetString(0));

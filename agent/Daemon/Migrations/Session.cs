@@ -44,7 +44,7 @@ internal sealed class Session : IAsyncDisposable
     /// <exception cref="OperatorException">It cannot be reached, or a pooler in between gives each transaction another session.</exception>
     public static async Task<Session> OpenAsync(AppDatabase database, string name, TimeProvider time, CancellationToken cancellationToken)
     {
-        NpgsqlConnection connection = await Interim.OpenAsync(database.Address, name, cancellationToken);
+        NpgsqlConnection connection = await Connections.OpenAsync(database.Address, name, cancellationToken);
         try
         {
             int backend = await BackendAsync(connection, cancellationToken);
@@ -137,10 +137,8 @@ internal sealed class Session : IAsyncDisposable
     /// </summary>
     private static async Task RefuseSharedAsync(AppDatabase database, NpgsqlConnection connection, int backend, string name, TimeProvider time, CancellationToken cancellationToken)
     {
-        await using NpgsqlConnection second = await Interim.OpenAsync(database.Address, name, cancellationToken);
-        await using NpgsqlTransaction transaction = await second.BeginTransactionAsync(cancellationToken);
-        int other = await BackendAsync(second, cancellationToken);
-        if (other == backend) throw Shared(database);
+        await using NpgsqlConnection second = await Connections.OpenAsync(database.Address, name, cancellationToken);
+        if (await BeginAsync(database, second, cancellationToken) == backend) throw Shared(database);
         using var timer = new CancellationTokenSource(TimeSpan.FromSeconds(3), time);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(timer.Token, cancellationToken);
         try
@@ -148,6 +146,21 @@ internal sealed class Session : IAsyncDisposable
             if (await BackendAsync(connection, limit.Token) != backend) throw Shared(database);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw Shared(database);
+        }
+    }
+
+    // PgBouncer's pool_mode = statement takes no transactions at all.
+    private static async Task<int> BeginAsync(AppDatabase database, NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var begin = new NpgsqlCommand("BEGIN", connection);
+            await begin.ExecuteNonQueryAsync(cancellationToken);
+            return await BackendAsync(connection, cancellationToken);
+        }
+        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ProtocolViolation)
         {
             throw Shared(database);
         }

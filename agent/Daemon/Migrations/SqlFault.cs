@@ -20,7 +20,7 @@ internal static partial class SqlFault
     /// <summary>The session is gone, or about to be: what was under way in it is not known.</summary>
     public static bool IsLoss(Exception e) => e switch
     {
-        PostgresException { SqlState: [ '0', '8', ..] } => true,
+        PostgresException { SqlState: ['0', '8', ..] } => true,
         PostgresException { SqlState: PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow or "57P04" or "57P05" or "25P03" or "25P04" } => true,
         PostgresException => false,
         NpgsqlException or InvalidOperationException => true,
@@ -61,7 +61,7 @@ internal static partial class SqlFault
         if (where is not var (file, statement)) return "";
         int into = e is { Position: > 0 } ? statement.Text.AsSpan(0, Math.Min(e.Position - 1, statement.Text.Length)).Count('\n') : 0;
         string data = e?.Where is { } context && CopyLine().Match(context) is { Success: true } line ? $" (data line {line.Groups[1].Value})" : "";
-        return $"{file}:{statement.Line + into}{data}: ";
+        return $"{file} line {statement.Line + into}{data}: ";
     }
 
     private static string More(string name, string? text) => string.IsNullOrWhiteSpace(text) ? "" : $"; {name}: {Spoken.Line(text, 300)}";

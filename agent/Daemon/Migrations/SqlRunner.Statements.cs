@@ -53,6 +53,7 @@ internal sealed partial class SqlRunner
                     await ExecuteAsync(statement, cancellationToken);
                     await session.Ledger.RunAsync(OwnRole, cancellationToken);
                     await ReachAsync();
+                    if (beforeCommit is not null) await beforeCommit();
                     await transaction.CommitAsync(cancellationToken);
                     return;
                 }

@@ -28,7 +28,8 @@ internal sealed class CommitLostException(string name, Exception cause) : Except
 /// Out of the way: a statement that does not get its lock within lock_timeout gives up, so that nobody queues behind it for longer; then the whole file is
 /// tried again after a pause.
 /// </remarks>
-internal sealed partial class SqlRunner(Session session, TimeProvider time, Random random)
+/// <param name="beforeCommit">Looks on, in each transaction; null: nobody does.</param>
+internal sealed partial class SqlRunner(Session session, TimeProvider time, Random random, Func<Task>? beforeCommit = null)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(500), LongestPause = TimeSpan.FromSeconds(20);
 
@@ -76,6 +77,7 @@ internal sealed partial class SqlRunner(Session session, TimeProvider time, Rand
                 }
                 await session.Ledger.RunAsync(OwnRole, cancellationToken);
                 await record();
+                if (beforeCommit is not null) await beforeCommit();
                 committing = true;
                 await transaction.CommitAsync(cancellationToken);
                 return;
@@ -104,6 +106,9 @@ internal sealed partial class SqlRunner(Session session, TimeProvider time, Rand
             return;   // it is sent, and an error told, as it is disposed of
         }
         await using var command = new NpgsqlCommand(statement.Text, Connection);
+        // Npgsql takes texts apart at semicolons, also those of a function's body, but not where they have positional parameters. One that no
+        // statement names is allowed: as PREPARE p(int) AS SELECT 1 is.
+        command.Parameters.Add(new NpgsqlParameter<int> { TypedValue = 0 });
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
@@ -124,7 +129,7 @@ internal sealed partial class SqlRunner(Session session, TimeProvider time, Rand
     {
         TimeSpan longest = TimeSpan.FromTicks(Math.Min(LongestPause.Ticks, FirstPause.Ticks << Math.Min(attempt, 10)));
         TimeSpan pause = longest * (0.5 + (random.NextDouble() / 2));
-        messages.Report($"{file.Name}:{at?.Line ?? 1}: {Spoken.Line(((PostgresException)e).MessageText, 200)}; try {attempt + 2} of {session.Database.Options.LockRetries + 1} in {Spoken.Duration(pause)}");
+        messages.Report($"{file.Name} line {at?.Line ?? 1}: {Spoken.Line(((PostgresException)e).MessageText, 200)}; try {attempt + 2} of {session.Database.Options.LockRetries + 1} in {Spoken.Duration(pause)}");
         await Task.Delay(pause, time, cancellationToken);
     }
 

@@ -14,18 +14,18 @@ internal sealed record Deployment(
     DateTimeOffset? Finished, Outcome? Outcome, Step? Step, string? Cause, string? Remedy, ImmutableList<JournalRecord.OfDeployment> Records)
 {
     /// <summary>What the app's track pointed at when a person asked for this instead; null: the same, or nothing.</summary>
-    public string? PassedOver => Start?.PassedOver;
+    public string? PassedOver => Start.PassedOver;
 
     /// <summary>A restore point that the database is put back to on the way; null: none.</summary>
-    public string? RestorePoint => Start?.RestorePoint;
+    public string? RestorePoint => Start.RestorePoint;
 
     /// <summary>A person said that this release can live with the database as it is.</summary>
-    public bool IgnoreSchema => Start?.IgnoreSchema ?? false;
+    public bool IgnoreSchema => Start.IgnoreSchema;
 
     /// <summary>The old release could not come back, since it could not live with the database as it is: the new one was left where it was.</summary>
     public bool IsStuckAtSchema => Records.Exists(record => record is JournalRecord.UndoFailed { Step: State.Step.Migrate });
 
-    private JournalRecord.DeploymentStarted? Start => Records[0] as JournalRecord.DeploymentStarted;
+    private JournalRecord.DeploymentStarted Start => (JournalRecord.DeploymentStarted)Records[0];
 }
 
 /// <summary>A release that failed here and is never deployed by itself again.</summary>

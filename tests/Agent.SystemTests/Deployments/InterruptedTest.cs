@@ -47,20 +47,21 @@ public abstract class InterruptedTest : AgentTest
         AssertMostInterrupted(records.Count);
     }
 
-    private protected async Task UpgradeAsync(string name, IReadOnlyList<int> records, bool rich = false)
+    /// <param name="again">For each: at which record of the recovery from it the agent, which was only killed the first time, is ended once more. Null: at none.</param>
+    private protected async Task UpgradeAsync(string name, IReadOnlyList<int> records, bool rich = false, IReadOnlyList<int>? again = null)
     {
         await using AgentHost host = await ShopUpAsync(name, rich);
         await PublishAsync(host, Old, "ok", rich);
         await host.DeployAsync(Old, Cancel);
         string current = Old;
-        foreach (int record in records)
+        foreach ((int index, int record) in records.Index())
         {
-            string where = $"upgrade, record {record}", next = $"v1.{record}.0";
+            string where = $"upgrade, record {record}{(again is null ? "" : $" and record {again[index]} of the recovery")}", next = $"v1.{record}.0";
             await PublishAsync(host, next, "ok", rich);
-            CommandResult client = await InterruptAsync(host, record, ["deploy", next, "--app", "shop"], where);
+            CommandResult client = await InterruptAsync(host, record, ["deploy", next, "--app", "shop"], where, again?[index]);
             string version = await AssertAgreesAsync(host, [current, next], where, rich);
             if (rich) Assert.Equal(version, await TokenAsync(host));
-            CountInterrupted(host, "shop", client, where);
+            CountInterrupted(host, "shop", client, where, times: again is null ? 1 : 2);
             current = version == next ? $"v1.{record}.1" : next;
             if (current != next) await PublishAsync(host, current, "ok", rich);
             await host.DeployAsync(current, Cancel);
@@ -144,10 +145,11 @@ public abstract class InterruptedTest : AgentTest
     /// <summary>The secret that the template was filled with.</summary>
     private static Task<string> TokenAsync(AgentHost host) => host.ShellAsync("sed -n s/^token=//p /srv/shop/current/app.conf", Cancel);
 
-    private async Task<CommandResult> InterruptAsync(AgentHost host, int record, IReadOnlyList<string> command, string where)
+    private async Task<CommandResult> InterruptAsync(AgentHost host, int record, IReadOnlyList<string> command, string where, int? again = null)
     {
         string before = await LifeAsync(host);
-        CommandResult client = await Interruption.AtRecordAsync(host, End, record, command, Cancel);
+        CommandResult client = await Interruption.AtRecordAsync(host, again is null ? End : Interruption.Kill, record, command, Cancel);
+        if (again is { } second) await Interruption.AgainAsync(host, End, second, Cancel);
         await ComeBackAsync(host);
         await EventuallyAsync($"{where}: the agent is back", s_back, async () => await LifeAsync(host) is var now && now != before && now.EndsWith(" active", StringComparison.Ordinal));
         return client;
@@ -162,9 +164,9 @@ public abstract class InterruptedTest : AgentTest
     private static void AssertNoDownloads(AgentHost host, string app, string where) =>
         Assert.False(Directory.Exists($"{host.Host.Root}/var/lib/agentd/downloads/{app}"), $"{where}: downloads are left after the next deployment");
 
-    private void CountInterrupted(AgentHost host, string app, CommandResult client, string where)
+    private void CountInterrupted(AgentHost host, string app, CommandResult client, string where, int times = 1)
     {
-        if (!host.State(app).Deployments[^1].Records.OfType<JournalRecord.Interrupted>().Any()) return;
+        if (host.State(app).Deployments[^1].Records.OfType<JournalRecord.Interrupted>().Count() < times) return;
         interrupted++;
         if (ClientExit is { } exit) Assert.True(client.Exit == exit, $"{where}: agentctl exits with {client.Exit}: {client.Errors}");
     }

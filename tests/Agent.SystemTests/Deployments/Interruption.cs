@@ -9,12 +9,13 @@ internal static partial class Interruption
 {
     private const int PriorityOfThread = 0;
 
+    private static readonly TimeSpan s_recovery = TimeSpan.FromSeconds(30);
+
     /// <summary><c>kill -9</c> of agentd; systemd starts it again.</summary>
     public static Func<AgentHost, Action> Kill => host =>
     {
         // Looked up beforehand: in the moment itself there is no time to lose.
-        string unit = Path.Combine(new HostFiles(host.Host.Id).Cgroup, "host/system.slice/agentd.service/cgroup.procs");
-        Process agent = Process.GetProcessById(int.Parse(File.ReadLines(unit).Single()));
+        Process agent = Process.GetProcessById(Agent(host) ?? throw new InvalidOperationException("agentd does not run"));
         return () =>
         {
             using (agent) agent.Kill();
@@ -44,6 +45,32 @@ internal static partial class Interruption
         CommandResult result = await client;
         Assert.True(ended, $"the deployment ended before record {record}: {result.Output}{result.Errors}");
         return result;
+    }
+
+    /// <summary>Ends the agent once more, when its next life has written so many records of the recovery.</summary>
+    public static async Task AgainAsync(AgentHost host, Func<AgentHost, Action> kind, int record, CancellationToken cancellationToken)
+    {
+        string journal = host.Host.Root + AgentHost.Journal;
+        long start = new FileInfo(journal).Length;
+        using var over = new CancellationTokenSource(s_recovery);
+        Task limit = Task.Delay(Timeout.InfiniteTimeSpan, over.Token);
+        while (Agent(host) is null && !limit.IsCompleted) await Task.Delay(TimeSpan.FromMilliseconds(5), cancellationToken);
+        Action end = kind(host);
+        bool ended = await Task.Factory.StartNew(() => EndAtRecord(journal, start, record, end, limit, cancellationToken), cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Assert.True(ended, $"the recovery wrote no {record} records");
+    }
+
+    /// <summary>The agent's process, as the machine sees it; null: none, between two lives.</summary>
+    private static int? Agent(AgentHost host)
+    {
+        try
+        {
+            return File.ReadLines(Path.Combine(new HostFiles(host.Host.Id).Cgroup, "host/system.slice/agentd.service/cgroup.procs")).FirstOrDefault() is { } id ? int.Parse(id) : null;
+        }
+        catch (IOException)
+        {
+            return null;   // its cgroup is gone, or goes at this moment
+        }
     }
 
     /// <param name="start">Length of the journal beforehand.</param>

@@ -30,4 +30,7 @@ public sealed class KilledAgentTests : InterruptedTest
 
     [Fact]
     public Task While_an_app_that_has_everything_goes_back_by_itself() => BadUpgradeAsync("kill-rich-bad", [12, 14, 15, 16, 17, 18, 19, 20, 21, 22], rich: true);
+
+    [Fact]
+    public Task In_an_upgrade_and_again_in_the_recovery() => UpgradeAsync("kill-twice", [8, 9, 10, 11, 12], rich: true, again: [2, 7, 4, 1, 5]);
 }

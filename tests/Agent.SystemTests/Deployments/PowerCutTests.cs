@@ -31,4 +31,10 @@ public sealed class PowerCutTests : InterruptedTest
 
     [Fact]
     public Task While_an_app_that_has_everything_goes_back_by_itself() => BadUpgradeAsync("cut-rich-bad", [13, 15, 17, 19, 21], rich: true);
+
+    [Fact]
+    public Task In_a_rollback_of_an_app_that_has_everything() => RollbackAsync("cut-rich-rollback", [5, 7, 9, 11, 13], rich: true);
+
+    [Fact]
+    public Task In_the_recovery_from_a_kill_in_an_upgrade() => UpgradeAsync("cut-twice", [9, 11, 12], rich: true, again: [5, 3, 8]);
 }

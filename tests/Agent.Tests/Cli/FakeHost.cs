@@ -25,9 +25,11 @@ public sealed class FakeHost : IAsyncLifetime
         builder.Logging.ClearProviders();
         builder.Services.AddGrpc();
         builder.Services.AddSingleton(Agent);
+        builder.Services.AddSingleton<FakeDatabase>();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(Socket, listen => listen.Protocols = HttpProtocols.Http2));
         app = builder.Build();
         app.MapGrpcService<FakeAgent>();
+        app.MapGrpcService<FakeDatabase>();
         await app.StartAsync();
         File.WriteAllBytes(DeadSocket, []);
     }

@@ -9,10 +9,15 @@ internal sealed class Brake
     private TaskCompletionSource<string> reached = New<string>();
     private TaskCompletionSource<bool> released = New<bool>();
 
+    /// <summary>What waits at the step before is let go on to this one.</summary>
+    /// <returns>Ends when something waits there.</returns>
     public Task<string> SetAsync(Step step)
     {
+        TaskCompletionSource<bool> before = released;
         (at, reached, released) = (step, New<string>(), New<bool>());
-        return reached.Task;
+        Task<string> reaching = reached.Task;
+        before.TrySetResult(true);
+        return reaching;
     }
 
     public void Release() => released.TrySetResult(true);
@@ -21,9 +26,10 @@ internal sealed class Brake
     public async Task PassAsync(Step step, CancellationToken cancellationToken)
     {
         if (at != step) return;
+        Task<bool> letGo = released.Task;
         reached.TrySetResult(step.ToString());
-        await released.Task.WaitAsync(cancellationToken);
-        at = null;
+        await letGo.WaitAsync(cancellationToken);
+        if (at == step) at = null;
     }
 
     private static TaskCompletionSource<T> New<T>() => new(TaskCreationOptions.RunContinuationsAsynchronously);

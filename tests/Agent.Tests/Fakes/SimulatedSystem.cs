@@ -25,6 +25,9 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
 
     public Brake? Brake { get; set; }
 
+    /// <summary>Told of each user that is made and each hook that runs, at that moment: <c>user shop</c>, <c>hook after-gate</c>.</summary>
+    public Action<string>? Asked { get; set; }
+
     /// <summary>Hooks that run now, by unit.</summary>
     public HashSet<string> Hooks { get; private init; } = [];
 
@@ -109,6 +112,7 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
         Hooks.Add(command.Unit.Value);
         fuse.Burn();   // killed here, the hook goes on without the agent
         Hooks.Remove(command.Unit.Value);
+        Asked?.Invoke($"hook {command.Environment["AGENTD_HOOK"]}");
         output("key is s3cret");
         string version = command.Environment["AGENTD_VERSION"], hook = command.Environment["AGENTD_HOOK"];
         bool fails = (version[^1], hook) is ('7', "before-flip") or ('8', "after-gate");
@@ -118,6 +122,7 @@ internal sealed class SimulatedSystem(SimulatedDisk disk, Fuse fuse) : ISupervis
     public Task<UserIds> MakeUserAsync(string user, CancellationToken cancellationToken)
     {
         fuse.Burn();
+        Asked?.Invoke($"user {user}");
         return Task.FromResult(new UserIds(1000, 1000));
     }
 

@@ -137,6 +137,9 @@ internal sealed class World : IDisposable
 
     public void GoOn() => brake.Release();
 
+    /// <summary>The agent is told to stop.</summary>
+    public void Stop() => stopping.Cancel();
+
     /// <returns>False: power failed again.</returns>
     public async Task<bool> RecoverAsync()
     {
@@ -196,8 +199,18 @@ internal sealed class World : IDisposable
         /// <summary>What every channel points at; null: nothing.</summary>
         public string? Channel { get; set; }
 
-        public Task<ReleaseId?> ResolveAsync(AppName app, Track wanted, CancellationToken cancellationToken) =>
-            Task.FromResult((wanted is Track.Exactly { Version: var version } ? version.Text : Channel) is { } text ? new ReleaseId(app, new ReleaseVersion(text), DigestOf(text)) : null);
+        /// <summary>What reading a channel or a range ends in; null: it is read.</summary>
+        public OperatorException? Unread { get; set; }
+
+        /// <summary>What every question waits for.</summary>
+        public Task Answers { get; set; } = Task.CompletedTask;
+
+        public async Task<ReleaseId?> ResolveAsync(AppName app, Track wanted, CancellationToken cancellationToken)
+        {
+            await Answers.WaitAsync(cancellationToken);
+            if (wanted is not Track.Exactly && Unread is { } failure) throw failure;
+            return (wanted is Track.Exactly { Version: var version } ? version.Text : Channel) is { } text ? new ReleaseId(app, new ReleaseVersion(text), DigestOf(text)) : null;
+        }
 
         /// <summary>v1.x.0 is healthy, v1.x.5 exits at once, v1.x.6 answers 500.</summary>
         public async Task<FetchedRelease> FetchAsync(ReleaseId release, IReadOnlyList<string> installed, IProgress<TransferProgress> progress, CancellationToken cancellationToken)
@@ -257,7 +270,10 @@ internal sealed class World : IDisposable
 
         public AgentOptions Agent => agent;
 
-        public IReadOnlyList<AppOptions> Apps => [App(Shop)];
+        public IReadOnlyList<AppOptions> Apps => Known ? [App(Shop)] : [];
+
+        /// <summary>False: the operator has taken the app's file away.</summary>
+        public bool Known { get; set; } = true;
 
         public int Keep { get; set; } = 2;
 
@@ -269,12 +285,18 @@ internal sealed class World : IDisposable
 
         public bool Follows { get; set; }
 
-        public AppOptions App(AppName name) => new(name, Follows ? new Track.Channel("stable") : null, new Dictionary<string, string>(), null, null, null, Keep)
+        /// <summary>What is different from the usual definition.</summary>
+        public Func<AppDefinition, AppDefinition> Change { get; set; } = definition => definition;
+
+        /// <summary>What is different from the operator's usual file.</summary>
+        public Func<AppOptions, AppOptions> ChangeOptions { get; set; } = options => options;
+
+        public AppOptions App(AppName name) => ChangeOptions(new AppOptions(name, Follows ? new Track.Channel("stable") : null, new Dictionary<string, string>(), null, null, null, Keep)
         {
             MaxVersion = MaxVersion,
             KeepFree = KeepFree,
             Hooks = rich ? [.. Hooks.Where(hook => hook.Line.StartsWith('/'))] : [],
-        };
+        });
 
         public IReadOnlyDictionary<string, string> Secrets(string secretsFile) => new Dictionary<string, string> { ["KEY"] = "s3cret" };
 
@@ -282,7 +304,7 @@ internal sealed class World : IDisposable
 
         public string Effective(AppName? app, string? releaseYaml) => throw new NotSupportedException();
 
-        public AppDefinition Define(AppName app, string? releaseYaml) => new(
+        public AppDefinition Define(AppName app, string? releaseYaml) => Change(new AppDefinition(
             app, new Dictionary<string, string> { ["FOR"] = For, ["API_TOKEN"] = For }, [.. Units.Select(unit => new UnitSource.Rendered(new UnitName(unit), $"bin/{unit} --{For}", null))],
             [Up], new GateOptions(TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(1)))
         {
@@ -291,7 +313,7 @@ internal sealed class World : IDisposable
             SharedDirectories = rich ? ["log"] : null,
             Hooks = rich ? Hooks : null,
             Database = database ? new DatabaseOptions("DATABASE_URL") : null,
-        };
+        });
 
         private static readonly HookOptions[] Hooks =
         [

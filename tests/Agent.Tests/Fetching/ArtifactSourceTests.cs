@@ -201,6 +201,55 @@ public sealed class ArtifactSourceTests : IAsyncLifetime
         Assert.Contains("says that it is shop v1.0.0", (await FailureAsync(ExitCode.Refused, () => host.FetchAsync(FetchingHost.Exactly("v1.5.0")))).Message);
     }
 
+    private static (string Path, byte[] Content)[] Several() =>
+        [.. Enumerable.Range(0, 10).Select(number => ($"lib/{(char)('a' + number)}", PublishedStore.Noise(50_000, number)))];
+
+    [Fact]
+    public async Task What_came_before_a_cut_does_not_come_again()
+    {
+        (string, byte[])[] files = Several();
+        await store.PublishAsync("v2.0.0", files);
+        await FailureAsync(ExitCode.Unreachable, () => FetchingHost.FetchAsync(host.Source(new CountingStore(store.Store) { DiesAfter = 275_000 }), FetchingHost.Exactly("v2.0.0")));
+        (CountingStore counting, ArtifactSource source) = Counted();
+        FetchingHost.AssertWhole(await FetchingHost.FetchAsync(source, FetchingHost.Exactly("v2.0.0")), files);
+        Assert.InRange(counting.PackBytes, 225_000, 276_000);
+    }
+
+    [Fact]
+    public async Task The_first_wrong_frame_is_named_and_leaves_no_file()
+    {
+        await store.PublishAsync("v2.0.0", Several());
+        using var good = new FetchingHost(store, "good");
+        FetchedRelease fetched = await good.FetchAsync(FetchingHost.Exactly("v2.0.0"));
+        ManifestFile[] files = [.. fetched.Manifest.Files.OfType<ManifestFile>().Where(file => file.Path.StartsWith("lib/", StringComparison.Ordinal))];
+        string pack = Path.Combine(store.Root, StorePath.Blob(fetched.Manifest.Packs[0].Sha256));
+        byte[] bytes = await File.ReadAllBytesAsync(pack);
+        foreach (int wrong in (int[])[3, 4, 6]) bytes[files[wrong].Place!.Offset + 25_000] ^= 1;
+        await File.WriteAllBytesAsync(pack, bytes);
+
+        OperatorException refusal = await FailureAsync(ExitCode.Refused, () => host.FetchAsync(FetchingHost.Exactly("v2.0.0")));
+        Assert.Contains("lib/d has SHA-256", refusal.Message);
+        string[] left = [.. Directory.GetFiles(Path.Combine(host.Downloads, "shop/objects")).Select(path => Path.GetFileName(path))];
+        Assert.All(files[..3], file => Assert.Contains(file.Sha256.Hex, left));
+        Assert.All((int[])[3, 4, 6], wrong => Assert.DoesNotContain(files[wrong].Sha256.Hex, left));
+        Assert.All(left, name => Assert.False(name.EndsWith(DurableOperations.TemporarySuffix, StringComparison.Ordinal)));
+    }
+
+    [Theory]
+    [InlineData(1_048_576)]
+    [InlineData(1_048_577)]
+    [InlineData(4_194_303)]
+    [InlineData(4_194_304)]
+    [InlineData(9_000_000)]
+    public async Task Contents_of_every_size_come_with_both_modes(int size)
+    {
+        byte[] content = [.. PublishedStore.Noise(10_000, 5), .. new byte[size - 10_000]];
+        (string, byte[])[] files = [("bin/tool", content), ("lib/after", PublishedStore.Noise(20_000, 6)), ("lib/tool", content)];
+        await store.PublishAsync("v2.0.0", files);
+        FetchingHost.AssertWhole(await host.FetchAsync(FetchingHost.Exactly("v2.0.0")), files);
+        Assert.Empty(Directory.GetFiles(Path.Combine(host.Downloads, "shop/parts")));
+    }
+
     [Fact]
     public async Task A_large_frame_goes_on_where_the_agent_stopped()
     {

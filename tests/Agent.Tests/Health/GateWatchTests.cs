@@ -101,6 +101,52 @@ public class GateWatchTests
         return property(looks, end, verdict);
     }).Check(Config.QuickThrowOnFailure.WithMaxTest(500));
 
+    [Theory]
+    [InlineData(null, null, true)]
+    [InlineData("always", null, true)]
+    [InlineData("on-failure", null, false)]
+    [InlineData("no", null, false)]
+    [InlineData(null, "daily", false)]
+    public void Only_what_systemd_would_start_again_by_itself_was_stopped_by_hand(string? restart, string? schedule, bool byHand)
+    {
+        UnitName unit = schedule is null ? Unit : new UnitName("shop.timer");
+        var watch = new GateWatch(Definition([new UnitSource.Rendered(unit, "bin/shop", null) { Restart = restart, Schedule = schedule }]), Start, Stable);
+        watch.Saw(Running with { Unit = unit, ActiveState = "inactive", SubState = "dead" }, TimeSpan.Zero);
+        GateVerdict verdict = watch.At(TimeSpan.Zero)!;
+        Assert.Equal((false, byHand, byHand ? $"{unit} was stopped while it was watched" : $"{unit} ended"), (verdict.Healthy, verdict.ByHand, verdict.Cause));
+    }
+
+    [Fact]
+    public void A_unit_that_somebody_else_brought_and_that_ends_has_ended()
+    {
+        var watch = new GateWatch(Definition([new UnitSource.Shipped(Unit, "shop.service")]), Start, Stable);
+        watch.Saw(Running with { ActiveState = "inactive", SubState = "dead", ExitKind = "exited", Result = "success" }, TimeSpan.Zero);
+        Assert.Equal("shop.service ended: exit status 0", watch.At(TimeSpan.Zero)!.Cause);
+    }
+
+    [Theory]
+    [InlineData(1, 0, "1 unit good for 5 s")]
+    [InlineData(2, 0, "2 units good for 5 s")]
+    [InlineData(0, 1, "1 check good for 5 s")]
+    [InlineData(1, 2, "1 unit and 2 checks good for 5 s")]
+    public void What_held_is_counted(int units, int checks, string told)
+    {
+        AppDefinition definition = Definition(
+            [.. Enumerable.Range(1, units).Select(n => new UnitSource.Rendered(new UnitName($"shop-{n}.service"), "bin/shop", null))],
+            [.. Enumerable.Range(1, checks).Select(n => new CheckOptions.Tcp($"check {n}", "localhost", n, Start, Start, 1, 1))]);
+        var watch = new GateWatch(definition, Start, Stable);
+        foreach (TimeSpan at in new[] { TimeSpan.Zero, Stable })
+        {
+            foreach (UnitSource unit in definition.Units) watch.Saw(Running with { Unit = unit.Name }, at);
+            foreach (CheckOptions check in definition.Checks) watch.Saw(new CheckAnswer(check.Name, true, ""), at);
+            GateVerdict? verdict = watch.At(at);
+            Assert.Equal(at == Stable ? told : null, verdict?.Cause);
+        }
+    }
+
+    private static AppDefinition Definition(UnitSource[] units, params CheckOptions[] checks) =>
+        new(new AppName("shop"), new Dictionary<string, string>(), units, checks, new GateOptions(Start, Stable));
+
     /// <returns>After how many looks, and what; null: they did not suffice.</returns>
     private static (int End, GateVerdict? Verdict) Decide(Look[] looks)
     {

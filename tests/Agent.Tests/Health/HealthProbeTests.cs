@@ -56,6 +56,24 @@ public sealed class HealthProbeTests : IDisposable
     }
 
     [Theory]
+    [InlineData(3, true)]
+    [InlineData(int.MaxValue, false)]
+    public async Task Asks_again_where_the_agent_has_no_descriptor_left_and_blames_no_application(int without, bool answered)
+    {
+        var check = new CheckOptions.UnitActive("unit", new UnitName("shop.service"), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(5), 1, 1);
+        int looks = 0;
+        var probed = new HealthProbe(
+            new StaticSupervisor(name => looks++ < without
+                ? throw new HttpRequestException("no socket", new SocketException((int)SocketError.TooManyOpenSockets))
+                : new UnitState(name, "loaded", "active", "running", "success", 0, 12, "", 0, "", null)),
+            "/srv", time);
+        Task<CheckAnswer> answer = probed.ProbeAsync(App, check, CancellationToken.None);
+        while (time.AdvanceToNext()) { }
+        if (answered) Assert.True((await answer).Passed);
+        else Assert.NotEqual(ExitCode.RolledBack, (await Assert.ThrowsAsync<OperatorException>(() => answer)).Code);
+    }
+
+    [Theory]
     [InlineData("ready", "X-State: fine\r\n", "all is ready", true, "200 in 0 ms")]
     [InlineData("ready", "X-State: fine\r\n", "the secret of the app", false, "GET /up gave 200 without 'ready' in its body")]
     [InlineData("ready", "X-State: Fine\r\n", "ready", false, "GET /up gave 200 with a header x-state that is not 'fine'")]
@@ -217,6 +235,24 @@ public sealed class HealthProbeTests : IDisposable
         await tls.WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"u8.ToArray(), stop.Token);
         Assert.Equal(new CheckAnswer("up", true, "200 in 0 ms"), await answer);
     }
+
+    [Theory]
+    [InlineData("https://localhost/up", null, true)]
+    [InlineData("https://127.3.4.5/up", null, true)]
+    [InlineData("https://[::1]/up", null, true)]
+    [InlineData("https://shop.example.com/up", "/run/shop.sock", true)]
+    [InlineData("https://shop.example.com/up", null, false)]
+    [InlineData("https://localhost.example.com/up", null, false)]
+    [InlineData("https://192.0.2.1/up", null, false)]
+    [InlineData("https://[2001:db8::1]/up", null, false)]
+    public void A_certificate_that_nobody_vouches_for_is_good_enough_for_this_host_alone(string url, string? socket, bool good) =>
+        Assert.Equal(good, HttpCheck.AsksThisHost(Http() with { Url = new Uri(url), Socket = socket }));
+
+    [Fact]
+    public async Task A_check_of_a_kind_that_nobody_knows_is_an_error_and_no_answer() =>
+        await Assert.ThrowsAsync<NotSupportedException>(() => probe.ProbeAsync(App, new Unknown(), CancellationToken.None));
+
+    private sealed record Unknown() : CheckOptions("unknown", TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), 1, 1);
 
     [Fact]
     public async Task A_caller_that_cancels_gets_no_answer()

@@ -115,6 +115,43 @@ public sealed class HealthWatchTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Where_systemd_never_answered_nothing_is_held_against_the_app()
+    {
+        unit = _ => throw new OperatorException(ExitCode.NeedsOperator, "the bus is gone", "systemctl status dbus");
+        await BeginAsync();
+        Assert.Equal((true, 0, "the bus is gone"), (watch.Of(Shop).Healthy, watch.Of(Shop).Checks[0].Failures, watch.Of(Shop).Checks[0].Last.Detail));
+    }
+
+    [Fact]
+    public async Task A_release_whose_definition_is_gone_is_not_watched()
+    {
+        define = _ => null!;
+        await watch.StartAsync(CancellationToken.None);
+        await time.NextTimerAsync();
+        time.Advance(TimeSpan.FromSeconds(10));
+        await time.NextTimerAsync();
+        await watch.IdleAsync();
+        Assert.Equal((0, 1), (rounds, definitions));
+        Assert.Null(watch.Of(Shop).Healthy);
+    }
+
+    [Fact]
+    public async Task Nothing_is_looked_at_more_often_than_every_second_and_apps_keep_their_own_pace()
+    {
+        define = app => Definition(app) with { Watch = app == Shop ? TimeSpan.FromMilliseconds(10) : TimeSpan.FromSeconds(5) };
+        configured.Add(Blog);
+        await BeginAsync();
+        await Eventually.HoldsAsync(() => watch.Of(Blog).Healthy is not null);
+        Assert.Equal(TimeSpan.FromSeconds(1), await time.NextTimerAsync());
+        int before = rounds;
+        for (int second = 0; second < 4; second++) await PassAsync(TimeSpan.FromSeconds(1));
+        Assert.Equal(before + 4, rounds);
+        await PassAsync(TimeSpan.FromSeconds(1));
+        await watch.IdleAsync();
+        Assert.Equal(before + 6, rounds);   // of both
+    }
+
+    [Fact]
     public async Task Nothing_is_known_of_an_app_without_a_release_or_that_is_not_configured()
     {
         states[Shop] = AppState.Empty(Shop);

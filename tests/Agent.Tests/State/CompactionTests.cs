@@ -65,6 +65,36 @@ public class CompactionTests
         Assert.Equal(kept.Append(one).Select(Json), read.Select(Json));
     }).QuickCheckThrowOnFailure();
 
+    /// <summary>A quarter more deployments than are wanted, but at least one more; or many records of another kind.</summary>
+    [Theory]
+    [InlineData(1, 2, 0, false)]
+    [InlineData(1, 3, 0, true)]
+    [InlineData(20, 25, 0, false)]
+    [InlineData(20, 26, 0, true)]
+    [InlineData(20, 1, 1004, false)]
+    [InlineData(20, 1, 1005, true)]
+    public void Is_due_where_it_is_worth_it(int history, int deployments, int others, bool due)
+    {
+        var records = new List<JournalRecord> { new Held(Now, "blog", "ann", "") };
+        for (int n = 0; n < deployments; n++) records.Add(new DeploymentStarted(Now, $"shop-{n}", "shop", null, null, new ReleaseRef("v1.0.0", ""), Trigger.Deploy, "ann"));
+        Assert.Equal(due, Compaction.IsDue(Fold(records), history, others));
+    }
+
+    [Fact]
+    public void Writes_the_same_for_the_same_state()
+    {
+        AgentState state = Fold(
+            [
+                new Held(Now, "shop", "ann", ""), new Held(Now, "blog", "ann", ""), .. Bad("shop-1", "2", 5), .. Bad("shop-2", "1", 7), .. Bad("shop-3", "3", 6),
+            ]);
+        JournalRecord[] records = [.. Compaction.Records(state, 1, Now)];
+        Assert.Equal(["blog", "shop"], records.OfType<Compacted>().Select(compacted => compacted.App));
+        Assert.Equal(["2", "3", "1"], records.OfType<Compacted>().Last().Quarantined.Select(quarantine => quarantine.Release.Digest));
+    }
+
+    private static JournalRecord[] Bad(string id, string digest, int minute) =>
+        [new DeploymentStarted(Now, id, "shop", null, null, new ReleaseRef("v1.0.0", digest), Trigger.Deploy, "ann"), new DeploymentFinished(Now.AddMinutes(minute), id, Outcome.RolledBack, true)];
+
     private static AgentState Fold(IEnumerable<JournalRecord> records) => records.Aggregate(AgentState.Empty, (state, record) => state.Apply(record));
 
     private static List<JournalRecord> Story(IEnumerable<(Happening, bool)> happenings, int history)

@@ -18,7 +18,7 @@ namespace Agent.Daemon.Migrations.Administration;
 /// postgres of this host, through psql, which the server knows by the user that it runs as.
 /// </summary>
 /// <param name="directory">For a file with statements; other users may pass through it: <c>/run/agentd</c>.</param>
-internal sealed partial class AdminSession(IConfiguration configuration, ISupervisor supervisor, IDisk disk, string directory)
+internal sealed partial class AdminSession(IConfiguration configuration, ISupervisor supervisor, IDisk disk, string directory) : IDisposable
 {
     private const string SystemUser = "postgres";
 
@@ -34,6 +34,8 @@ internal sealed partial class AdminSession(IConfiguration configuration, ISuperv
 
     /// <summary>What tells a user by its name; null: there is none.</summary>
     public Func<string, UserIds?> FindUser { get; init; } = Accounts.Find;
+
+    public void Dispose() => turn.Dispose();
 
     /// <summary>Runs statements one after another, each by itself, in a database of the app's server.</summary>
     /// <param name="statements">Without the <c>;</c>. Names in them are qualified by their schema. They may hold what the server's log and its administrators may see.</param>

@@ -6,7 +6,11 @@ namespace Agent.Daemon.Migrations.Planning;
 /// <param name="Rows">As of the last analysis; -1: never analysed.</param>
 /// <param name="Triggers">Those that somebody wrote, not those of foreign keys.</param>
 internal sealed record TableFacts(
-    SqlName Name, char Kind, long Bytes, long Rows, IReadOnlyList<ColumnFacts> Columns, IReadOnlyList<ConstraintFacts> Constraints, IReadOnlyList<string> Triggers);
+    SqlName Name, char Kind, long Bytes, long Rows, IReadOnlyList<ColumnFacts> Columns, IReadOnlyList<ConstraintFacts> Constraints, IReadOnlyList<string> Triggers)
+{
+    /// <summary>What a view asks.</summary>
+    public IReadOnlyList<SqlName> Sources { get; init; } = [];
+}
 
 /// <param name="Type">As format_type says: <c>character varying(20)</c>.</param>
 internal sealed record ColumnFacts(string Name, string Type);

@@ -45,13 +45,23 @@ internal static partial class CatalogReader
         ILookup<uint, string> triggers = (await RowsAsync(connection,
             $"SELECT tgrelid, tgname::text FROM pg_trigger WHERE tgrelid = ANY($1) AND NOT tgisinternal AND tgenabled <> 'D' ORDER BY tgname LIMIT {MostRows}",
             row => (row.GetFieldValue<uint>(0), row.GetString(1)), cancellationToken, tables)).ToLookup(pair => pair.Item1, pair => pair.Item2);
+        ILookup<uint, SqlName> sources = (await RowsAsync(connection,
+            $"""
+            SELECT DISTINCT v.ev_class, n.nspname::text, c.relname::text FROM pg_rewrite v JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = v.oid AND d.refclassid = 'pg_class'::regclass
+            JOIN pg_class c ON c.oid = d.refobjid JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE v.ev_class = ANY($1) AND v.rulename = '_RETURN' AND d.refobjid <> v.ev_class AND {Ours} LIMIT {MostRows}
+            """,
+            row => (row.GetFieldValue<uint>(0), new SqlName(row.GetString(1), row.GetString(2))), cancellationToken, tables)).ToLookup(pair => pair.Item1, pair => pair.Item2);
         IReadOnlyList<string> volatiles = await RowsAsync(connection,
             "SELECT DISTINCT proname::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND provolatile = 'v' AND proname = ANY($1)", row => row.GetString(0), cancellationToken, words.ToArray());
         await transaction.RollbackAsync(cancellationToken);
         Dictionary<uint, SqlName> names = relations.ToDictionary(relation => relation.Oid, relation => relation.Name);
         return new Catalog(
             [.. relations.Where(relation => relation.Kind is not ('i' or 'I')).Select(relation => new TableFacts(
-                relation.Name, relation.Kind, sizes.GetValueOrDefault(relation.Oid, relation.Pages * 8192), relation.Rows, [.. columns[relation.Oid]], [.. constraints[relation.Oid]], [.. triggers[relation.Oid]]))],
+                relation.Name, relation.Kind, sizes.GetValueOrDefault(relation.Oid, relation.Pages * 8192), relation.Rows, [.. columns[relation.Oid]], [.. constraints[relation.Oid]], [.. triggers[relation.Oid]])
+            {
+                Sources = [.. sources[relation.Oid]],
+            })],
             relations.Where(relation => relation.Kind is 'i' or 'I' && names.ContainsKey(relation.TableOid)).ToDictionary(relation => relation.Name, relation => names[relation.TableOid]),
             functions, volatiles.ToHashSet());
     }

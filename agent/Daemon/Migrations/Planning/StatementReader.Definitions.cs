@@ -115,6 +115,7 @@ internal sealed partial class StatementReader
                 found.Changes();
                 SqlName view = s["relation"].Table;
                 found.Lock(view, s.Is("concurrent") ? LockMode.Exclusive : LockMode.AccessExclusive);
+                LockSources(view);
                 if (!s.Is("concurrent") && HasRows(view))
                     found.Warn($"reads of {view} wait until it is filled again", "REFRESH MATERIALIZED VIEW CONCURRENTLY, which takes a unique index on it");
                 return true;
@@ -197,8 +198,7 @@ internal sealed partial class StatementReader
         SqlName table = s["relation"].Table;
         if (s["relation"].Exists && type is not "OBJECT_TYPE" and not "OBJECT_ATTRIBUTE")
         {
-            if (type == "OBJECT_INDEX") LockIndexed(table, LockMode.ShareUpdateExclusive, ofTable: false);
-            else found.Lock(table, LockMode.AccessExclusive);
+            if (type != "OBJECT_INDEX") found.Lock(table, LockMode.AccessExclusive);   // an index is renamed under those who use it
         }
         switch (type)
         {
@@ -264,11 +264,5 @@ internal sealed partial class StatementReader
         if (!HasRows(table)) return;
         found.Warn($"{what} writes {table} anew while reads and writes wait", safer);
         ReadLongUnderLock(what);
-    }
-
-    private void LockIndexed(SqlName index, LockMode mode, bool ofTable)
-    {
-        if (!ofTable) found.Lock(index, mode);
-        else if ((catalog.TableOfIndex(index) ?? scope.TableOfIndex(index)) is { } table) found.Lock(table, mode);
     }
 }

@@ -64,8 +64,7 @@ internal sealed partial class StatementReader
         {
             string what = command.Text("subtype");
             LockMode mode = LockOf(command, what);
-            if (type == "OBJECT_INDEX") LockIndexed(table, what is "AT_SetRelOptions" or "AT_ResetRelOptions" ? LockMode.ShareUpdateExclusive : mode, ofTable: false);
-            else found.Lock(table, mode);
+            found.Lock(table, mode);   // of an index, it is that alone
             if (what != "AT_AddColumn" && !scope.IsNew(table)) found.Changes();
             ReadAlteration(table, command, what);
         }

@@ -97,7 +97,10 @@ internal sealed partial class StatementReader(SqlParser parser, Catalog catalog,
                     break;
             }
             if (inner.Text("relname").Length > 0 && !(inner.Text("schemaname").Length == 0 && with.Contains(inner.Text("relname"))))
+            {
                 found.Lock(inner.Table, rowLocks ? LockMode.RowShare : LockMode.AccessShare);
+                LockSources(inner.Table);
+            }
         }
         ReadCalls(node);
     }
@@ -157,6 +160,11 @@ internal sealed partial class StatementReader(SqlParser parser, Catalog catalog,
 
     /// <summary>The release that runs may use it, and goes on running until the flip and after a rollback.</summary>
     private bool OldReleaseReads(SqlName table) => scope.Phase != Phase.Contract && !scope.IsNew(table);
+
+    private void LockSources(SqlName view)
+    {
+        foreach (SqlName source in catalog.Find(view)?.Sources ?? []) found.Lock(source, LockMode.AccessShare);
+    }
 
     private void LockReferencing(SqlName table)
     {

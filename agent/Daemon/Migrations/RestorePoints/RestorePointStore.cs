@@ -31,7 +31,7 @@ internal sealed class RestorePointStore(IDisk disk, string directory, TimeProvid
     public RestorePoint Find(string id)
     {
         IReadOnlyList<RestorePoint> all = List();
-        return (id.Length == 0 ? all.FirstOrDefault() : all.FirstOrDefault(point => point.Id == id)) ?? throw new OperatorException(
+        return all.FirstOrDefault(point => id.Length == 0 || point.Id == id) ?? throw new OperatorException(
             ExitCode.Usage, id.Length == 0 ? $"there is no restore point in {directory}" : $"there is no restore point '{id}' in {directory}",
             all.Count == 0 ? "take one: agentctl db backup" : "list them: agentctl db list");
     }
