@@ -35,17 +35,19 @@ internal static class Connections
         var builder = new NpgsqlSlimDataSourceBuilder(parts.ConnectionString);
         builder.EnableTransportSecurity().EnableArrays();
         NpgsqlDataSource? source = null;
-        NpgsqlConnection? connection = null;
+        Task<NpgsqlConnection>? opening = null;
+        NpgsqlConnection connection;
         try
         {
             source = builder.Build();
-            connection = await source.OpenConnectionAsync(cancellationToken);
+            opening = source.OpenConnectionAsync(cancellationToken).AsTask();
+            // Npgsql loses a cancellation that comes between two of its steps, and waits for its timeout.
+            connection = await opening.WaitAsync(cancellationToken);
             RequireVersion(address, connection.PostgreSqlVersion);
         }
         catch (Exception e)
         {
-            if (connection is not null) await connection.DisposeAsync();
-            if (source is not null) await source.DisposeAsync();
+            _ = LetGoAsync(source, opening);
             if (e is OperatorException || cancellationToken.IsCancellationRequested || Told(address, e) is not { } told) throw;
             throw told;
         }
@@ -55,6 +57,17 @@ internal static class Connections
             if (change.CurrentState == System.Data.ConnectionState.Closed) source.Dispose();
         };
         return connection;
+    }
+
+    /// <summary>Closes what comes of an opening that nobody waits for any more.</summary>
+    private static async Task LetGoAsync(NpgsqlDataSource? source, Task<NpgsqlConnection>? opening)
+    {
+        if (opening is not null)
+        {
+            await ((Task)opening).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (opening.IsCompletedSuccessfully) await opening.Result.DisposeAsync();
+        }
+        if (source is not null) await source.DisposeAsync();
     }
 
     /// <exception cref="OperatorException">It is too old (<see cref="ExitCode.Refused"/>).</exception>

@@ -119,16 +119,29 @@ public sealed class ConnectionsTests(PostgresServer server) : IDisposable
     }
 
     [Fact]
-    public async Task What_never_answers_is_given_up_and_cancelling_works()
+    public async Task What_never_answers_is_given_up()
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         string url = $"postgres://shop:x@127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}/shop?connect_timeout=1";
         Assert.Contains("does not answer in time", (await ToldAsync(Of(url))).Message, StringComparison.Ordinal);
-        using var stop = new CancellationTokenSource();
-        Task<NpgsqlConnection> opening = Connections.OpenAsync(Of(url.Replace("=1", "=600", StringComparison.Ordinal)), "agentd", stop.Token);
-        await stop.CancelAsync();
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening);
+    }
+
+    [Fact]
+    public async Task Cancelling_is_never_lost_whenever_it_comes()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        DatabaseAddress address = Of($"postgres://shop:x@127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}/shop?connect_timeout=2");
+        for (int round = 0; round < 300; round++)
+        {
+            using var stop = new CancellationTokenSource();
+            Task<NpgsqlConnection> opening = Connections.OpenAsync(address, "agentd", stop.Token);
+            Thread.SpinWait(round * 300);
+            await stop.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => opening);
+            while (listener.Pending()) (await listener.AcceptTcpClientAsync(Cancellation)).Dispose();
+        }
     }
 
     [Fact]
