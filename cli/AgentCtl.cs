@@ -40,6 +40,7 @@ internal static class AgentCtl
             PinCommand.Create(verbs),
             UnpinCommand.Create(verbs),
             UnquarantineCommand.Create(verbs),
+            RehearseCommand.Create(verbs),
             DatabaseCommand.Create(verbs),
             ConfigCommand.Create(verbs),
             AppCommand.Create(verbs),

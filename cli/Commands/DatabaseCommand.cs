@@ -5,6 +5,7 @@ internal static class DatabaseCommand
 {
     public static Verb Create(Verbs verbs) => new("db", "An app's database: migrations, restore points, access.", "agentctl db list", "agentctl db plan v1.2.0")
     {
+        DatabasePlanCommand.Create(verbs),
         DatabaseMigrationsCommand.Create(verbs),
         DatabaseForgetCommand.Create(verbs),
         DatabaseBackupCommand.Create(verbs),

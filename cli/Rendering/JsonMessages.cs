@@ -4,7 +4,7 @@ using Agent.V1;
 namespace Agent.Cli.Rendering;
 
 /// <summary>The API's messages as JSON. Names are a promise: they are added to, never changed.</summary>
-internal static class JsonMessages
+internal static partial class JsonMessages
 {
     /// <summary>The word of an outcome, or null while a deployment is under way.</summary>
     public static string Word(Outcome outcome) => outcome switch

@@ -65,7 +65,7 @@ internal sealed partial class DatabaseService
             if (request.Id.Length == 0) throw new OperatorException(ExitCode.Usage, "a restore names its restore point", "list them: agentctl db list");
             (AppName app, DatabaseOptions options, DatabaseAddress address) = DatabaseOf(request.App);
             using IDisposable turn = engine.TakeTurn(app, caller.By);
-            Restored restored = await points.RestoreAsync(app, options, address, request.Id, ByHand(app, caller), progress, cancellationToken);
+            Restored restored = await points.RestoreByHandAsync(app, options, address, request.Id, ByHand(app, caller), progress, cancellationToken);
             var report = new V1.RestorePointReport
             {
                 Succeeded = true,

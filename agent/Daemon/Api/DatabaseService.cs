@@ -9,7 +9,7 @@ namespace Agent.Daemon.Api;
 
 /// <summary>agent.v1.DatabaseService: what people and programs ask of an app's database. A part for each matter.</summary>
 internal sealed partial class DatabaseService(
-    ApiCalls calls, DeploymentEngine engine, IConfiguration configuration, RestorePointService points, DatabaseCreation creation, MigrationPlans plans, Rehearsals rehearsals,
+    ApiCalls calls, DeploymentEngine engine, IConfiguration configuration, RestorePointService points, DatabaseCreation creation, ReleasePlans plans, Rehearsals rehearsals,
     MigrationList migrations)
     : V1.DatabaseService.DatabaseServiceBase
 {

@@ -33,7 +33,7 @@ internal static class DatabaseFile
         };
     }
 
-    /// <param name="operators">A command may then be one of the host.</param>
+    /// <param name="operators">Who may also want none.</param>
     /// <returns>Null where the key is absent or wrong as a whole; <see cref="NoMigrations"/> where the operator wants none.</returns>
     public static MigrationOptions? ReadMigrations(Section file, bool operators)
     {
@@ -65,7 +65,7 @@ internal static class DatabaseFile
         var defaults = new MigrationOptions();
         return defaults with
         {
-            Command = section.Parse("command", text => CommandLine.Check(text, mayBeAbsolute: operators)),
+            Command = section.Parse("command", text => CommandLine.Check(text)),
             Files = section.Texts("files", WrongPattern) ?? [],
             AfterCommit = section.Choice("phase", "before", "after-commit") == "after-commit",
             Timeout = section.Duration("timeout", Second, Day) ?? defaults.Timeout,

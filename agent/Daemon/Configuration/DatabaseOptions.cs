@@ -62,7 +62,7 @@ internal sealed record MigrationOptions
     /// <summary>Directory of SQL files in the release; null: <see cref="Command"/>.</summary>
     public string? Directory { get; init; }
 
-    /// <summary>Program of the release (an operator's may be absolute) and arguments, run from the new release as the app's user; null: <see cref="Directory"/>.</summary>
+    /// <summary>Program of the release and arguments, run from the new release as the app's user; null: <see cref="Directory"/>.</summary>
     public string? Command { get; init; }
 
     /// <summary>Patterns (<c>*</c>, <c>**</c>) of files of the release that <see cref="Command"/> runs: when none of them has changed since it last ran, nothing is pending. Empty: it runs at every deployment.</summary>

@@ -50,12 +50,15 @@ internal sealed class HttpCheck(TimeProvider time)
             PooledConnectionLifetime = TimeSpan.Zero,     // none is kept, so no timer looks after them
         };
 #pragma warning disable CA5359 // on this host's own address nobody else can answer, and a certificate is rarely made out to localhost
-        if (check.Socket is not null || check.Url.Host == "localhost" || (IPAddress.TryParse(check.Url.DnsSafeHost, out IPAddress? address) && IPAddress.IsLoopback(address)))
-            handler.SslOptions.RemoteCertificateValidationCallback = static (_, _, _, _) => true;
+        if (AsksThisHost(check)) handler.SslOptions.RemoteCertificateValidationCallback = static (_, _, _, _) => true;
 #pragma warning restore CA5359
         if (check.Socket is { } path) handler.ConnectCallback = async (_, token) => new NetworkStream(await UnixSocket.ConnectAsync(path, token).ConfigureAwait(false), ownsSocket: true);
         return handler;
     }
+
+    /// <summary>Whether nobody but this host itself can answer.</summary>
+    internal static bool AsksThisHost(CheckOptions.Http check) =>
+        check.Socket is not null || check.Url.Host == "localhost" || (IPAddress.TryParse(check.Url.DnsSafeHost, out IPAddress? address) && IPAddress.IsLoopback(address));
 
     /// <returns>A header that cannot be sent; null: all can.</returns>
     private static string? Fill(HttpRequestMessage request, CheckOptions.Http check)

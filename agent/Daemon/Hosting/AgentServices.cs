@@ -94,6 +94,7 @@ internal static class AgentServices
             provider.GetRequiredService<AdminSession>().ExecuteAsync(provider.GetRequiredService<IConfiguration>().App(app), options, database, statements, cancellationToken))
         .AddSingleton<ReleaseOnHost>()
         .AddSingleton<MigrationPlans>()
+        .AddSingleton<ReleasePlans>()
         .AddSingleton<Rehearsals>()
         .AddSingleton<RestorePointService>()
         .AddSingleton(_ => new MigrationPlanner(SqlParser.Load()))

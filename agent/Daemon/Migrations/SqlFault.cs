@@ -20,7 +20,7 @@ internal static partial class SqlFault
     /// <summary>The session is gone, or about to be: what was under way in it is not known.</summary>
     public static bool IsLoss(Exception e) => e switch
     {
-        PostgresException { SqlState: [ '0', '8', ..] } => true,
+        PostgresException { SqlState: ['0', '8', ..] } => true,
         PostgresException { SqlState: PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow or "57P04" or "57P05" or "25P03" or "25P04" } => true,
         PostgresException => false,
         NpgsqlException or InvalidOperationException => true,

@@ -118,6 +118,52 @@ public class RefusalTests
     }
 
     [Fact]
+    public async Task A_look_before_the_leap_tells_what_would_be_refused_and_begins_nothing()
+    {
+        using World world = World.New();
+        DeploymentPreview first = await PreviewAsync("v1.1.0");
+        Assert.Equal((null, null, "v1.1.0", null), (first.From, first.Runs, first.To.Version, first.Refusal));
+        await world.DeployAsync("v1.1.0");
+        await world.DeployAsync("v1.2.6");
+        Assert.StartsWith("shop v1.2.6 is quarantined", (await PreviewAsync("v1.2.6")).Refusal!.Message, StringComparison.Ordinal);
+        Assert.Null((await PreviewAsync("v1.2.6", request => request with { Force = true })).Refusal);
+        DeploymentPreview unexpected = await PreviewAsync("v1.3.0", request => request with { Expect = "v1.0.0" });
+        Assert.Equal(("v1.1.0", "v1.1.0", "shop runs v1.1.0, not v1.0.0 as was expected"), (unexpected.From!.Version, unexpected.Runs!.Environment["FOR"], unexpected.Refusal!.Message));
+        Task<string> waiting = world.StopAtAsync(Step.Gate);
+        await world.StartAsync("v1.3.0");
+        await waiting;
+        Assert.Equal("shop is being deployed: shop-3 to v1.3.0 is at gate", (await PreviewAsync("v1.4.0")).Refusal!.Message);
+        world.GoOn();
+        await world.Engine.IdleAsync();
+        Assert.Equal(3, world.Engine.State(World.Shop).Count);
+
+        Task<DeploymentPreview> PreviewAsync(string version, Func<DeploymentRequest, DeploymentRequest>? change = null)
+        {
+            var request = new DeploymentRequest(World.Shop, new Track.Exactly(new ReleaseVersion(version)), Trigger.Deploy, "ann", Force: false);
+            return world.Engine.PreviewAsync(change is null ? request : change(request), Cancel);
+        }
+    }
+
+    [Fact]
+    public async Task What_must_not_meet_a_deployment_has_its_turn_alone()
+    {
+        using World world = await LiveAsync("v1.1.0");
+        Task<string> waiting = world.StopAtAsync(Step.Gate);
+        await world.StartAsync("v1.2.0");
+        await waiting;
+        Assert.Equal("shop is being deployed: shop-2 to v1.2.0 is at gate", Assert.Throws<OperatorException>(() => world.Engine.TakeTurn(World.Shop, "ann")).Message);
+        world.GoOn();
+        await world.Engine.IdleAsync();
+        using (world.Engine.TakeTurn(World.Shop, "ann"))
+        {
+            OperatorException refused = await RefusedAsync(ExitCode.Refused, () => world.StartAsync("v1.3.0"));
+            Assert.Equal("a deployment of shop, asked for by ann, is just starting", refused.Message);
+            Assert.Throws<OperatorException>(() => world.Engine.TakeTurn(World.Shop, "bob"));
+        }
+        Assert.Equal(Outcome.Live, (await world.DeployAsync("v1.3.0"))!.Outcome);
+    }
+
+    [Fact]
     public async Task What_an_earlier_life_of_the_agent_left_is_not_cancelled_but_recovered()
     {
         using World world = await LiveAsync("v1.1.0");
@@ -140,7 +186,7 @@ public class RefusalTests
     [InlineData("hook after-gate", "RolledBack")]  // the gate has passed, so it is not committed
     public async Task A_wish_to_go_back_that_comes_at_the_end_of_a_step_is_heeded_before_the_next(string moment, string outcome)
     {
-        using World world = World.New(rich: true);
+        using World world = World.New(rich: moment.StartsWith("hook", StringComparison.Ordinal));   // else only the prepare asks for a user
         await world.DeployAsync("v1.1.0");
         Task<Deployment>? cancelling = null;
         world.System.Asked = what => cancelling ??= what == moment ? world.Engine.CancelAsync("shop-2", "ann", Cancel) : null;

@@ -48,7 +48,7 @@ public sealed class PostgresServer : IDisposable
 
     /// <summary>Of the superuser, for Npgsql.</summary>
     public string Superuser(string database = "postgres") =>
-        new NpgsqlConnectionStringBuilder { Host = "127.0.0.1", Port = Port, Username = "postgres", Password = "postgres", Database = database, Pooling = false }.ConnectionString;
+        new NpgsqlConnectionStringBuilder { Host = "127.0.0.1", Port = Port, Username = "postgres", Password = "postgres", Database = database, Pooling = false, CommandTimeout = 300 }.ConnectionString;
 
     /// <summary>Runs statements as the superuser, each by itself.</summary>
     public async Task ExecuteAsync(string database, params IEnumerable<string> statements)

@@ -99,6 +99,38 @@ public class GenerationsTests
         Assert.Contains("ExecStart=/bin/now", generations.Texts(World.Shop, "shop-2")["shop.service"], StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("\"flip\"", "Flip")]
+    [InlineData("\"backup\"", "Backup")]
+    [InlineData("\"contract\"", "Contract")]
+    [InlineData("0", "Fetch")]      // as the version before backup, migrate and contract wrote it
+    [InlineData("3", "Flip")]
+    [InlineData("6", "Sweep")]
+    [InlineData("7", null)]
+    [InlineData("-1", null)]
+    [InlineData("\"fly\"", null)]
+    public void A_hooks_step_is_read_as_this_version_and_the_one_before_wrote_it(string written, string? step)
+    {
+        AppDefinition definition = Definition(Rendered) with { Hooks = [new HookOptions("one", Step.Gate, Before: true, "bin/hook", null, TimeSpan.FromSeconds(9), null, MayFail: false)] };
+        generations.Prepare("shop-1", V1, definition, null);
+        const string path = "/var/lib/agentd/generations/shop/shop-1/generation.json";
+        string text = disk.ReadText(path);
+        Assert.Contains("\"step\": \"gate\"", text, StringComparison.Ordinal);
+        disk.WriteAtomic(path, text.Replace("\"step\": \"gate\"", $"\"step\": {written}", StringComparison.Ordinal));
+        if (step is null) Assert.Throws<System.Text.Json.JsonException>(() => generations.Load(World.Shop, "shop-1"));
+        else Assert.Equal(Enum.Parse<Step>(step), Assert.Single(generations.Load(World.Shop, "shop-1").Definition.Hooks!).Step);
+    }
+
+    [Fact]
+    public void Where_units_are_installed_among_the_systems_own_those_of_the_app_are_no_strangers()
+    {
+        disk.MakeDirectories("/srv");
+        var among = new Generations(disk, "/var/lib/agentd", "/usr/lib/systemd/system", new InstalledReleases(disk, "/srv"));
+        among.Install(World.Shop, null, among.Prepare("shop-1", V1, Definition(Rendered), null));
+        among.Install(World.Shop, null, among.Prepare("shop-2", V1, Definition(Rendered), null));
+        Assert.Contains("shop-2", disk.ReadText("/usr/lib/systemd/system/shop.service"), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_generation_that_says_nothing_is_an_error_and_not_guessed_at()
     {

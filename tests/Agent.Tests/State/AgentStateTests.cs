@@ -57,6 +57,23 @@ public class AgentStateTests
         Assert.Equal((Now.AddHours(1), Outcome.NeedsOperator), (found.Finished, found.Outcome));
     }
 
+    [Theory]
+    [InlineData("choose", "choose")]
+    [InlineData(null, "look")]
+    public void A_database_that_the_old_release_cannot_live_with_is_told_with_its_own_remedy(string? remedy, string told)
+    {
+        Deployment found = Find(
+            Started("shop-1", V1), new StepFailed(Now, "shop-1", Step.Gate, "first", "look", true), new UndoFailed(Now, "shop-1", Step.Migrate, "the schema is newer") { Remedy = remedy });
+        Assert.Equal(("first; the schema is newer", told, true), (found.Cause, found.Remedy, found.IsStuckAtSchema));
+    }
+
+    [Fact]
+    public void What_fails_behind_the_commit_point_is_no_cause()
+    {
+        Deployment found = Find(Started("shop-1", V1), new Committed(Now, "shop-1"), new StepFailed(Now, "shop-1", Step.Contract, "no", "", false), new StepFailed(Now, "shop-1", Step.Sweep, "no", "", false));
+        Assert.Equal((null, false), (found.Cause, found.IsStuckAtSchema));
+    }
+
     [Fact]
     public void A_crash_is_a_cause_before_the_commit_and_none_behind_it()
     {

@@ -23,10 +23,14 @@ internal sealed record DatabaseStatistics(
             FROM pg_catalog.pg_stat_database s JOIN pg_catalog.pg_database d ON d.oid = s.datid WHERE d.datname = pg_catalog.current_database()
             """,
             row => new DatabaseStatistics(session.Version, row.GetInt64(0), row.GetInt32(1), row.GetInt32(2), row.IsDBNull(3) ? null : row.GetDouble(3), [], []), cancellationToken);
+        // Not pg_total_relation_size(), which waits for whoever has locked the table: that is when people look.
         IReadOnlyList<TableFigures> tables = await session.QueryAsync(
             $"""
-            SELECT n.nspname || '.' || c.relname, pg_catalog.pg_total_relation_size(c.oid), c.reltuples::int8, COALESCE(s.n_dead_tup, 0)
-            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_stat_all_tables s ON s.relid = c.oid
+            SELECT n.nspname || '.' || c.relname,
+              (c.relpages + COALESCE(t.relpages, 0) + (SELECT COALESCE(sum(i.relpages), 0) FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+                WHERE x.indrelid IN (c.oid, t.oid)))::int8 * pg_catalog.current_setting('block_size')::int8,
+              c.reltuples::int8, pg_catalog.pg_stat_get_dead_tuples(c.oid)
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_class t ON t.oid = c.reltoastrelid
             WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\_toast%' AND n.nspname NOT LIKE 'pg\_temp%'
             ORDER BY 2 DESC, 1 LIMIT {Most}
             """,
@@ -46,7 +50,7 @@ internal sealed record DatabaseStatistics(
 }
 
 /// <param name="Name">With its schema: <c>public.orders</c>.</param>
-/// <param name="SizeBytes">With its indexes and what lies outside of its rows.</param>
+/// <param name="SizeBytes">With its indexes and what lies outside of its rows, as of the last VACUUM or ANALYZE.</param>
 /// <param name="Rows">An estimate; -1: never analysed.</param>
 /// <param name="DeadRows">An estimate: rows that vacuum has not taken away yet.</param>
 internal sealed record TableFigures(string Name, long SizeBytes, long Rows, long DeadRows);

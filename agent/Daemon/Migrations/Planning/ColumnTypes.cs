@@ -11,9 +11,20 @@ internal static class ColumnTypes
 {
     private static readonly Dictionary<string, string> Full = new()
     {
-        ["varchar"] = "character varying", ["bpchar"] = "character", ["int2"] = "smallint", ["int4"] = "integer", ["int8"] = "bigint", ["bool"] = "boolean",
-        ["float4"] = "real", ["float8"] = "double precision", ["varbit"] = "bit varying", ["timestamp"] = "timestamp without time zone",
-        ["timestamptz"] = "timestamp with time zone", ["time"] = "time without time zone", ["timetz"] = "time with time zone", ["decimal"] = "numeric",
+        ["varchar"] = "character varying",
+        ["bpchar"] = "character",
+        ["int2"] = "smallint",
+        ["int4"] = "integer",
+        ["int8"] = "bigint",
+        ["bool"] = "boolean",
+        ["float4"] = "real",
+        ["float8"] = "double precision",
+        ["varbit"] = "bit varying",
+        ["timestamp"] = "timestamp without time zone",
+        ["timestamptz"] = "timestamp with time zone",
+        ["time"] = "time without time zone",
+        ["timetz"] = "time with time zone",
+        ["decimal"] = "numeric",
     };
 
     /// <summary>Types that are no types: a column of them gets a sequence, and every row its number.</summary>

@@ -1,7 +1,6 @@
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
-using Agent.Daemon.Releases;
 
 namespace Agent.Daemon.Migrations.Planning;
 
@@ -19,42 +18,28 @@ internal sealed record ReleasePlan(
     AppName App, string? From, string To, string Database, IReadOnlyList<FilePlan> Before, IReadOnlyList<FilePlan> After, PlannedCommand? Command,
     OperatorException? Refusal, bool LookedInside, string WayBack);
 
-/// <summary>Plans of releases. Nothing is changed: no lock is taken, and a release that is not on this host goes among the downloads only.</summary>
-internal sealed class MigrationPlans(MigrationTools tools, MigrationPlanner planner, DeploymentEngine engine, ReleaseOnHost releases, InstalledReleases installed)
+/// <summary>Plans of releases that lie on this host. Nothing is changed, and no lock is taken.</summary>
+internal sealed class MigrationPlans(MigrationTools tools, MigrationPlanner planner)
 {
-    /// <param name="deployment">Also what a deployment would be refused for, and for an app that has no database.</param>
-    /// <exception cref="OperatorException">It cannot be told: no such version, the store or the database does not answer, files of the release are wrong.</exception>
-    public async Task<ReleasePlan> PlanAsync(DeploymentRequest request, bool deployment, IProgress<string> messages, CancellationToken cancellationToken)
+    /// <param name="from">What runs; null: nothing.</param>
+    /// <param name="to">With a database.</param>
+    /// <exception cref="OperatorException">The database does not answer, or files of the release are wrong.</exception>
+    public async Task<ReleasePlan> OfAsync(DatabaseUser? from, DatabaseUser to, IProgress<string> messages, CancellationToken cancellationToken)
     {
-        AppName app = request.App;
-        DeploymentPreview preview = await engine.PreviewAsync(request, cancellationToken);
-        using ReadableRelease to = await releases.OpenAsync(app, preview.To, request.By, messages, cancellationToken);
-        var plan = new ReleasePlan(app, preview.From?.Version, preview.To.Version, "", [], [], null, deployment ? preview.Refusal : null, planner.LooksInside, "");
-        if (to.Release.Definition.Database is null)
-        {
-            return deployment ? plan : throw new OperatorException(
-                ExitCode.Refused, $"{app} has no database that agentd knows of", $"write 'database: DATABASE_URL' into apps.d/{app}.yaml, and the URL into its secrets");
-        }
-        DatabaseUser? from = preview is { From: { } runs, Runs: { } definition } ? new DatabaseUser(runs.Version, installed.ReleaseDirectory(app, runs.Version), definition) : null;
-        AppDatabase database = Of(to.Release.Definition, tools);
+        AppDatabase database = Of(to.Definition, tools);
         messages.Report($"looking at {database.Address.Shown}");
-        await using var run = new MigrationRun(tools, database, "plan", to.Release, from, ignoreSchema: false, messages);
+        await using var run = new MigrationRun(tools, database, "plan", to, from, ignoreSchema: false, messages);
         return await run.ExplainAsync(async () =>
         {
             await run.OpenAsync(cancellationToken);
-            OperatorException? refusal = await RefusalAsync(run, app, preview.To.Version, cancellationToken);
+            OperatorException? refusal = await RefusalAsync(run, database.App, to.Version, cancellationToken);
             FileToPlan[] files = [.. run.Pending.Before.Concat(run.Pending.After).Select(ToPlan)];
             Catalog catalog = await CatalogOfAsync(database, files, cancellationToken);
             IReadOnlyList<FilePlan> plans = planner.Plan(files, catalog, cancellationToken);
-            return plan with
-            {
-                Database = database.Address.Shown,
-                Before = [.. plans.Take(run.Pending.Before.Count)],
-                After = [.. plans.Skip(run.Pending.Before.Count)],
-                Command = run is { Pending.Command: true, Target.Command: { Command: { } line } command } ? new PlannedCommand(run.Target.CommandName, line, command.AfterCommit) : null,
-                Refusal = plan.Refusal ?? refusal,
-                WayBack = WayBack(files, run.Pending.Command ? run.Target : null),
-            };
+            PlannedCommand? command = run is { Pending.Command: true, Target.Command: { Command: { } line } options } ? new PlannedCommand(run.Target.CommandName, line, options.AfterCommit) : null;
+            return new ReleasePlan(
+                database.App, from?.Version, to.Version, database.Address.Shown, [.. plans.Take(run.Pending.Before.Count)], [.. plans.Skip(run.Pending.Before.Count)], command,
+                refusal, planner.LooksInside, WayBack(files, run.Pending.Command ? run.Target : null));
         });
     }
 

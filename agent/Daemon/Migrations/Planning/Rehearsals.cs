@@ -35,10 +35,11 @@ internal sealed class Rehearsals(MigrationTools tools, DeploymentEngine engine, 
         RestorePoint chosen = points.Find(app, options, point);
         messages.Report($"restoring {chosen.Id} into a scratch database");
         await using ScratchDatabase scratch = await points.ScratchAsync(app, options, own.Address, chosen, request.By, cancellationToken);
-        return await InAsync(new AppDatabase(app, options, scratch.Address), to.Release, chosen, messages, cancellationToken);
+        return await InAsync(tools, new AppDatabase(app, options, scratch.Address), to.Release, chosen, messages, cancellationToken);
     }
 
-    private async Task<Rehearsal> InAsync(AppDatabase database, DatabaseUser release, RestorePoint point, IProgress<string> messages, CancellationToken cancellationToken)
+    /// <param name="database">That nobody else uses.</param>
+    public static async Task<Rehearsal> InAsync(MigrationTools tools, AppDatabase database, DatabaseUser release, RestorePoint point, IProgress<string> messages, CancellationToken cancellationToken)
     {
         await using Session session = await Session.OpenAsync(database, $"agentd {tools.Host} {Name}", tools.Time, cancellationToken);
         await using Session second = await Session.OpenAsync(database, $"agentd {tools.Host} {Name}", tools.Time, cancellationToken);
@@ -50,7 +51,7 @@ internal sealed class Rehearsals(MigrationTools tools, DeploymentEngine engine, 
             PendingWork pending = new PendingReader(tools.Disk, tools.OnlyAdds).Of(migrations, await session.Ledger.ReadAsync(cancellationToken), strict: true);
             IReadOnlyList<string> before = await SchemaFingerprint.LinesAsync(session.Ledger, cancellationToken);
             long sizeBefore = await SizeAsync(session, cancellationToken);
-            (IReadOnlyList<RehearsedFile> files, string? cause) = await RunAsync(session, second, migrations, [.. pending.Before, .. pending.After], messages, cancellationToken);
+            (IReadOnlyList<RehearsedFile> files, string? cause) = await RunAsync(tools, session, second, migrations, [.. pending.Before, .. pending.After], messages, cancellationToken);
             long sizeAfter = await SizeAsync(session, cancellationToken);
             IReadOnlyList<string> after = await SchemaFingerprint.LinesAsync(session.Ledger, cancellationToken);
             return new Rehearsal(point, cause, files, sizeBefore, sizeAfter, [.. before.Except(after).Select(line => $"- {line}"), .. after.Except(before).Select(line => $"+ {line}")]);
@@ -61,8 +62,8 @@ internal sealed class Rehearsals(MigrationTools tools, DeploymentEngine engine, 
         }
     }
 
-    private async Task<(IReadOnlyList<RehearsedFile> Files, string? Cause)> RunAsync(
-        Session session, Session second, ReleaseMigrations migrations, IReadOnlyList<PendingFile> pending, IProgress<string> messages, CancellationToken cancellationToken)
+    private static async Task<(IReadOnlyList<RehearsedFile> Files, string? Cause)> RunAsync(
+        MigrationTools tools, Session session, Session second, ReleaseMigrations migrations, IReadOnlyList<PendingFile> pending, IProgress<string> messages, CancellationToken cancellationToken)
     {
         var files = new List<RehearsedFile>();
         await using var watch = new LockWatch(second.Connection, session.Connection, tools.Time);

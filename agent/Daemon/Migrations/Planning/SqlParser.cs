@@ -122,7 +122,8 @@ internal sealed unsafe class SqlParser
             {
                 failure = e;
             }
-        }, StackSize);
+        }, StackSize)
+        { IsBackground = true };
         thread.Start();   // the library frees what it holds for a thread when that ends
         thread.Join();
         if (failure is UnreadableSqlException unreadable) throw new UnreadableSqlException(unreadable.Message);

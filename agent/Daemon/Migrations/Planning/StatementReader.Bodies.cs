@@ -53,7 +53,11 @@ internal sealed partial class StatementReader
         }
         else if (language == "plpgsql")
         {
-            ReadBlock($"DO {Quoted(body)}", where);
+            // What it returns says which forms of RETURN the parser takes.
+            Syntax returns = definition["returnType"];
+            string type = returns.Words("names") is [.., var last] ? last : "void";
+            if (type is not ("void" or "trigger")) type = returns.Is("setof") ? "SETOF text" : "text";
+            ReadBlock($"CREATE FUNCTION f() RETURNS {type} LANGUAGE plpgsql AS {Quoted(body)}", where);
         }
         else
         {
@@ -61,7 +65,7 @@ internal sealed partial class StatementReader
         }
     }
 
-    /// <param name="block">A DO statement.</param>
+    /// <param name="block">A DO or CREATE FUNCTION statement.</param>
     private void ReadBlock(string block, string where)
     {
         Deeper(where, () =>
@@ -72,25 +76,25 @@ internal sealed partial class StatementReader
 
     private void ReadBlock(string field, Syntax node, string where)
     {
-            switch (field)
-            {
-                case "PLpgSQL_stmt_execsql":
-                    ReadText(node["sqlstmt"]["PLpgSQL_expr"].Text("query"), where, Read);
-                    break;
-                case "PLpgSQL_stmt_perform" or "PLpgSQL_stmt_call":
-                    ReadText(node["expr"]["PLpgSQL_expr"].Text("query"), where, Read);
-                    break;
-                case "PLpgSQL_stmt_fors" or "PLpgSQL_stmt_forc" or "PLpgSQL_stmt_open" or "PLpgSQL_stmt_return_query":
-                    ReadText(node["query"]["PLpgSQL_expr"].Text("query"), where, Read);
-                    ReadExecuted(node["dynquery"]["PLpgSQL_expr"].Text("query"), where);
-                    break;
-                case "PLpgSQL_stmt_dynexecute" or "PLpgSQL_stmt_dynfors":
-                    ReadExecuted(node["query"]["PLpgSQL_expr"].Text("query"), where);
-                    break;
-                case "cond" or "default_val" or "expr" when node["PLpgSQL_expr"].Text("query") is { Length: > 0 } expression:
-                    ReadExpression(expression, where);
-                    break;
-            }
+        switch (field)
+        {
+            case "PLpgSQL_stmt_execsql":
+                ReadText(node["sqlstmt"]["PLpgSQL_expr"].Text("query"), where, Read);
+                break;
+            case "PLpgSQL_stmt_perform" or "PLpgSQL_stmt_call":
+                ReadText(node["expr"]["PLpgSQL_expr"].Text("query"), where, Read);
+                break;
+            case "PLpgSQL_stmt_fors" or "PLpgSQL_stmt_forc" or "PLpgSQL_stmt_open" or "PLpgSQL_stmt_return_query":
+                ReadText(node["query"]["PLpgSQL_expr"].Text("query"), where, Read);
+                ReadExecuted(node["dynquery"]["PLpgSQL_expr"].Text("query"), where);
+                break;
+            case "PLpgSQL_stmt_dynexecute" or "PLpgSQL_stmt_dynfors":
+                ReadExecuted(node["query"]["PLpgSQL_expr"].Text("query"), where);
+                break;
+            case "cond" or "default_val" or "expr" when node["PLpgSQL_expr"].Text("query") is { Length: > 0 } expression:
+                ReadExpression(expression, where);
+                break;
+        }
     }
 
     // EXECUTE: a constant text is looked into, and a format() or the like of one is not.

@@ -9,6 +9,9 @@ internal static class Dump
     /// <summary>Of zstd: the first that is smaller than pg_dump's own gzip also where rows are mostly numbers and tokens, at a third of its processor time.</summary>
     private const int Level = 6;
 
+    /// <summary>For tables that somebody has locked against reading: whoever does that for longer is told, not waited for.</summary>
+    private static readonly TimeSpan LockWait = TimeSpan.FromMinutes(1);
+
     /// <summary>Bytes between two reports.</summary>
     private const long Step = 32 << 20;
 
@@ -39,7 +42,7 @@ internal static class Dump
             // Synchronously, as the disk's seam is; pg_dump is awaited in there.
             return await Task.Factory.StartNew(() => store.Write(point with { Tool = tools.Major }, file =>                         // 3
                 ToolProgram.RunAsync(
-                    tools.Dump, ["--format=custom", "--compress=0", $"--snapshot={snapshot}", "--no-password"], Environment(address, application), null,
+                    tools.Dump, ["--format=custom", "--compress=0", $"--snapshot={snapshot}", $"--lock-wait-timeout={LockWait.TotalMilliseconds:0}", "--no-password"], Environment(address, application), null,
                     pipe => Zstd.Compress(pipe, file, Level, Report, cancellationToken), cancellationToken).GetAwaiter().GetResult()),
                 CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }

@@ -26,22 +26,25 @@ internal sealed class OperatorsCommand(ISupervisor supervisor, IConfiguration co
             : throw new OperatorException(ExitCode.Refused, "database: restore_points: command printed nothing, so nobody knows what it made", "let its last line name the backup or snapshot");
     }
 
-    /// <exception cref="OperatorException">There is no restore_command, or it failed (<see cref="ExitCode.Refused"/>).</exception>
-    public async Task RestoreAsync(RestorePoint point, IProgress<string> messages, CancellationToken cancellationToken)
+    /// <exception cref="OperatorException">There is nothing that puts it back (<see cref="ExitCode.Refused"/>).</exception>
+    public void DemandRestore(RestorePoint point)
     {
-        if (options.RestoreCommand is not { } line)
+        if (options.RestoreCommand is null)
             throw new OperatorException(
                 ExitCode.Refused, $"restore point {point.Id} was made by a command of your own, and there is none that puts it back",
                 $"put back '{point.Name}' by hand, or name a program in database: restore_points: restore_command");
-        await RunAsync([.. CommandLine.Split(line), point.Name!], point.Id, messages, cancellationToken);
     }
+
+    /// <exception cref="OperatorException">It failed (<see cref="ExitCode.Refused"/>): what the database is now, the command knows.</exception>
+    public Task RestoreAsync(RestorePoint point, IProgress<string> messages, CancellationToken cancellationToken) =>
+        RunAsync([.. CommandLine.Split(options.RestoreCommand!), point.Name!], point.Id, messages, cancellationToken);
 
     private async Task<CommandEnd> RunAsync(IReadOnlyList<string> words, string id, IProgress<string> messages, CancellationToken cancellationToken)
     {
         // It gets the secrets, so it may print them.
         Redactor redactor = app.SecretsFile is { } secrets ? new Redactor(configuration.Secrets(secrets).Values) : Redactor.Nothing;
         string user = Accounts.Find("postgres") is not null ? "postgres" : app.Name.Value;
-        await supervisor.MakeUserAsync(user, cancellationToken);
+        if (user != "postgres") await supervisor.MakeUserAsync(user, cancellationToken);
         CommandEnd end = await supervisor.RunAsync(new TransientCommand(
             new UnitName($"agentd-restore-point-{app.Name}.service"), $"restore point {id} of {app.Name}", words, user, "/",
             new Dictionary<string, string> { ["AGENTD_APP"] = app.Name.Value, ["AGENTD_RESTORE_POINT"] = id },

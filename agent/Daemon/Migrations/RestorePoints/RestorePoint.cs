@@ -14,6 +14,9 @@ internal sealed record RestorePoint(string Id, string App, DateTimeOffset At, st
     /// <summary>That it was taken for; null: by hand.</summary>
     public string? Deployment { get; init; }
 
+    /// <summary>Id of the restore point that the database was then put back to by the operator's command, in place; null: none.</summary>
+    public string? BeforeRestoreOf { get; init; }
+
     /// <summary>The ledger's last at that moment; null: it had none.</summary>
     public string? LastMigration { get; init; }
 
@@ -46,7 +49,11 @@ internal sealed record RestorePoint(string Id, string App, DateTimeOffset At, st
 /// <param name="Release">The version that runs; null: nothing.</param>
 /// <param name="Deployment">Its id; null: by hand.</param>
 /// <param name="By">Who asked.</param>
-internal sealed record RestorePointReason(string? Release, string? Deployment, string By);
+internal sealed record RestorePointReason(string? Release, string? Deployment, string By)
+{
+    /// <summary>Id of one that is put back in place afterwards; null: none.</summary>
+    public string? BeforeRestoreOf { get; init; }
+}
 
 /// <summary>A restore point, and why it stays: <c>newest</c>, <c>2 of 5</c>.</summary>
 internal sealed record KeptRestorePoint(RestorePoint Point, string Because);

@@ -3,6 +3,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
+using Npgsql;
 using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
 
 namespace Agent.Daemon.Migrations.RestorePoints;
@@ -29,6 +30,9 @@ internal sealed class RestorePointService(
 
     private readonly ConcurrentDictionary<(AppName App, bool Scratch), SemaphoreSlim> gates = new();
 
+    /// <summary>How many restores of an app have files of their own in its directory now.</summary>
+    private readonly Dictionary<AppName, int> restoring = [];
+
     /// <summary>This host, as restore points and names of databases tell it.</summary>
     public string Host { get; init; } = Environment.MachineName;
 
@@ -43,13 +47,14 @@ internal sealed class RestorePointService(
         using IDisposable turn = await TurnAsync(app, scratch: false, cancellationToken);
         RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
         RestorePointStore store = Store(app, options);
-        store.RemoveLeftovers();
+        Tidy(app, store);
         DateTimeOffset now = time.GetUtcNow();
         var point = new RestorePoint(
             store.FreeId(reason.Deployment ?? $"{app}-{now.UtcDateTime:yyyyMMdd-HHmmss}"), app.Value, now, address.Name, Host, reason.By)
         {
             Release = reason.Release,
             Deployment = reason.Deployment,
+            BeforeRestoreOf = reason.BeforeRestoreOf,
         };
         string application = Application(reason);
         if (kept.Command is null) point = await Dump.TakeAsync(point, store, address, application, Root, messages, cancellationToken);
@@ -72,7 +77,7 @@ internal sealed class RestorePointService(
         {
             try
             {
-                store.RemoveLeftovers();
+                Tidy(app, store);
             }
             catch (IOException e)
             {
@@ -94,7 +99,7 @@ internal sealed class RestorePointService(
 
     /// <summary>
     /// Puts the database back to a restore point: 1. takes a new one of what is there, 2. restores beside, 3. swaps. Before 3 nothing of the app's database changes; 3 ends every
-    /// connection to it, that of the caller too. The operator's restore_command instead works in place: what it did cannot be swapped back.
+    /// connection to it, that of the caller too. The operator's restore_command instead works in place: what it did cannot be swapped back. No other host may migrate meanwhile.
     /// </summary>
     /// <param name="reason">Its deployment names the restore for <see cref="SwapBackAsync"/>.</param>
     /// <exception cref="OperatorException">The database is as it was before.</exception>
@@ -105,14 +110,15 @@ internal sealed class RestorePointService(
         string application = Application(reason);
         if (point.Name is not null)
         {
-            RestorePoint former = await TakeAsync(app, options, address, reason, messages, cancellationToken);
-            await new OperatorsCommand(supervisor, configuration, configuration.App(app), options.RestorePoints ?? new RestorePointOptions()).RestoreAsync(point, messages, cancellationToken);
+            var command = new OperatorsCommand(supervisor, configuration, configuration.App(app), options.RestorePoints ?? new RestorePointOptions());
+            command.DemandRestore(point);
+            RestorePoint former = await TakeAsync(app, options, address, reason with { BeforeRestoreOf = point.Id }, messages, cancellationToken);
+            await command.RestoreAsync(point, messages, cancellationToken);
             return new Restored(point, former, null);
         }
         messages.Report($"checking restore point {point.Id}");
         await Store(app, options).CheckAsync(point, cancellationToken);
-        await SweepAsync(app, options, address, every: true, cancellationToken);
-        // The new one may retire the one that is wanted: it is opened by then, or kept as the newest but one.
+        await SweepAsync(app, options, address, cancellationToken);
         RestorePoint before = await TakeKeepingAsync(point, app, options, address, reason, messages, cancellationToken);
         var names = new BesideNames(address.Name, Host);
         string name = names.Of(Beside.Restore, IdOf(reason)), formerName = names.Of(Beside.Before, IdOf(reason));
@@ -131,14 +137,39 @@ internal sealed class RestorePointService(
             throw;
         }
         logger.DatabaseRestored(app.Value, point.Id, reason.By, formerName);
+        foreach (string former in await FormersAsync(server, names)) if (former != formerName) await DropQuietlyAsync(app, server, former);
         return new Restored(point, before, formerName);
+    }
+
+    /// <summary>As <see cref="RestoreAsync"/>, for a person: under the lock that hosts migrate under.</summary>
+    /// <exception cref="OperatorException">A host migrates now (<see cref="ExitCode.Refused"/>); else as <see cref="RestoreAsync"/>.</exception>
+    public async Task<Restored> RestoreByHandAsync(
+        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+    {
+        await using Session session = await Session.OpenAsync(new AppDatabase(app, options, address), Application(reason), time, cancellationToken);
+        try
+        {
+            await session.StayAsync(cancellationToken);
+            if (!await session.TryLockAsync(cancellationToken))
+                throw new OperatorException(ExitCode.Refused, $"{address.Name} is being migrated by {(await session.HolderAsync(cancellationToken))?.Who ?? "another host"}", "wait until that is over, then ask again");
+        }
+        catch (NpgsqlException e)
+        {
+            throw SqlFault.Explain(e, address.Shown, null);
+        }
+        return await RestoreAsync(app, options, address, id, reason, messages, cancellationToken);   // the swap ends the session, and the lock with it
     }
 
     /// <summary>Takes a restore back: the app's database is what it was before. Idempotent, and whatever part of the restore was done.</summary>
     /// <param name="deployment">That restored.</param>
     /// <returns>False: there was no swap to take back.</returns>
+    /// <exception cref="OperatorException">The operator's command restored in place, which only a person can take back (<see cref="ExitCode.NeedsOperator"/>); else it was not taken back yet.</exception>
     public async Task<bool> SwapBackAsync(AppName app, DatabaseOptions options, DatabaseAddress address, string deployment, CancellationToken cancellationToken)
     {
+        if (Store(app, options).List().FirstOrDefault(point => point.Deployment == deployment && point.BeforeRestoreOf is not null) is { } before)
+            throw new OperatorException(
+                ExitCode.NeedsOperator, $"restore_command was to put {app}'s database back to {before.BeforeRestoreOf}, in place: nobody knows how far it came",
+                $"look at the database; what it was is restore point {before.Id}: agentctl db restore {before.Id} --app {app}");
         var names = new BesideNames(address.Name, Host);
         string name = names.Of(Beside.Restore, deployment), former = names.Of(Beside.Before, deployment);
         var server = new DatabaseServer(address, Application(new RestorePointReason(null, deployment, "")), admin(app, options));
@@ -152,7 +183,16 @@ internal sealed class RestorePointService(
     }
 
     /// <summary>Drops what restores and trials of this host left beside the database: those of deployments at once, those of people after <see cref="FormerStays"/>. No restore of the app may be under way.</summary>
-    public Task SweepAsync(AppName app, DatabaseOptions options, DatabaseAddress address, CancellationToken cancellationToken) => SweepAsync(app, options, address, every: false, cancellationToken);
+    public async Task SweepAsync(AppName app, DatabaseOptions options, DatabaseAddress address, CancellationToken cancellationToken)
+    {
+        var names = new BesideNames(address.Name, Host);
+        var server = new DatabaseServer(address, Application(new RestorePointReason(null, null, "")), admin(app, options));
+        foreach (string name in await server.ListAsync(cancellationToken))
+        {
+            bool old = names.IdOf(Beside.Before, name) is { } id && (BesideNames.MomentOf(id) is not { } moment || time.GetUtcNow() - moment > FormerStays);
+            if (old || names.IdOf(Beside.Restore, name) is not null) await server.DropAsync(name, cancellationToken);
+        }
+    }
 
     /// <summary>Databases that stand beside the app's own, made by this host: each with when it goes, for people.</summary>
     public async Task<IReadOnlyList<(string Name, string Goes)>> BesideAsync(AppName app, DatabaseOptions options, DatabaseAddress address, CancellationToken cancellationToken)
@@ -213,17 +253,6 @@ internal sealed class RestorePointService(
         return await Verification.CompareAsync(counts, session, cancellationToken);
     }
 
-    private async Task SweepAsync(AppName app, DatabaseOptions options, DatabaseAddress address, bool every, CancellationToken cancellationToken)
-    {
-        var names = new BesideNames(address.Name, Host);
-        var server = new DatabaseServer(address, Application(new RestorePointReason(null, null, "")), admin(app, options));
-        foreach (string name in await server.ListAsync(cancellationToken))
-        {
-            bool old = names.IdOf(Beside.Before, name) is { } id && (every || BesideNames.MomentOf(id) is not { } moment || time.GetUtcNow() - moment > FormerStays);
-            if (old || names.IdOf(Beside.Restore, name) is not null) await server.DropAsync(name, cancellationToken);
-        }
-    }
-
     // One that is put back must not be retired by the one that is taken before.
     private Task<RestorePoint> TakeKeepingAsync(
         RestorePoint wanted, AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
@@ -236,10 +265,39 @@ internal sealed class RestorePointService(
     {
         int server;
         await using (ServerSession session = await ServerSession.OpenAsync(into, application, cancellationToken)) server = session.Major;
-        await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, cancellationToken);
+        lock (restoring) restoring[app] = restoring.GetValueOrDefault(app) + 1;
+        try
+        {
+            await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, cancellationToken);
+        }
+        finally
+        {
+            lock (restoring) restoring[app]--;
+        }
+    }
+
+    private void Tidy(AppName app, RestorePointStore store)
+    {
+        lock (restoring)
+        {
+            if (restoring.GetValueOrDefault(app) == 0) store.RemoveLeftovers();
+        }
     }
 
     private Restore Of(AppName app, DatabaseOptions options, RestorePoint point) => new(disk, Store(app, options), point, Root);
+
+    // After the swap nothing may fail any more.
+    private static async Task<IReadOnlyList<string>> FormersAsync(DatabaseServer server, BesideNames names)
+    {
+        try
+        {
+            return [.. (await server.ListAsync(CancellationToken.None)).Where(name => names.IdOf(Beside.Before, name) is not null)];
+        }
+        catch (OperatorException)
+        {
+            return [];
+        }
+    }
 
     private async Task DropQuietlyAsync(AppName app, DatabaseServer server, string name)
     {

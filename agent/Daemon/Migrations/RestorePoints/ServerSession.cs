@@ -31,7 +31,12 @@ internal sealed class ServerSession : IAsyncDisposable
         try
         {
             await connection.OpenAsync(cancellationToken);
-            await session.ExecuteAsync("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off; SET search_path = ''", cancellationToken);
+            await session.ExecuteAsync(
+                """
+                SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
+                WHERE name IN ('statement_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout');
+                SET row_security = off; SET search_path = ''
+                """, cancellationToken);
             return session;
         }
         catch (Exception e)

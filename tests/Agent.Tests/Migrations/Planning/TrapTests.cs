@@ -60,6 +60,9 @@ public sealed class TrapTests
     [InlineData("DO $$ BEGIN UPDATE orders SET note = 'x'; END $$", "UPDATE without WHERE touches every row of orders")]
     [InlineData("DO $$ BEGIN EXECUTE 'DROP TABLE orders'; END $$", "the release that runs still uses orders")]
     [InlineData("CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DELETE FROM orders';\nSELECT f()", "DELETE without WHERE touches every row of orders")]
+    [InlineData("CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'BEGIN DELETE FROM orders; RETURN 1; END';\nSELECT f()", "DELETE without WHERE touches every row of orders")]
+    [InlineData("CREATE FUNCTION f() RETURNS SETOF int LANGUAGE plpgsql AS 'BEGIN RETURN NEXT 1; RETURN QUERY DELETE FROM orders RETURNING id; END';\nSELECT f()", "DELETE without WHERE touches every row of orders")]
+    [InlineData("CREATE FUNCTION f(a int) RETURNS TABLE (b int) LANGUAGE plpgsql AS 'BEGIN RETURN QUERY DELETE FROM orders RETURNING id; END';\nSELECT * FROM f(1)", "DELETE without WHERE touches every row of orders")]
     public void Warns(string sql, string warning) => Assert.Contains(Planned.Warnings(sql, Known), what => what.Contains(warning, StringComparison.Ordinal));
 
     [Theory]

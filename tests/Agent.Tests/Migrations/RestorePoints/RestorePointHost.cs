@@ -42,7 +42,7 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public AgentOptions Agent { get; }
 
-    public IReadOnlyList<AppOptions> Apps => throw new NotSupportedException();
+    public IReadOnlyList<AppOptions> Apps => [App(Shop)];
 
     public string Directory => Points.Store(Shop, Options).Directory;
 
@@ -68,7 +68,7 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public IReadOnlyList<string> Files() => [.. System.IO.Directory.GetFiles(Directory).Select(path => Path.GetFileName(path)).Order()];
 
-    public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string>(), null, null, null, 3);
+    public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string> { ["DATABASE_URL"] = server.UrlOf(Database) }, null, null, null, 3) { Database = Options };
 
     public AppDefinition Define(AppName app, string? releaseYaml) => throw new NotSupportedException();
 

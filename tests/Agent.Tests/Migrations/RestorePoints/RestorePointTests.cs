@@ -117,8 +117,7 @@ public sealed class RestorePointTests(PostgresServer server)
         await using NpgsqlConnection blocker = await BlockAsync(host);
         Task<RestorePoint> taking = host.TakeAsync();
         await WaitingAsync(host);
-        foreach (System.Diagnostics.Process process in System.Diagnostics.Process.GetProcessesByName("pg_dump"))
-            if ((await File.ReadAllTextAsync($"/proc/{process.Id}/environ", Token)).Contains($"PGDATABASE={host.Database}\0", StringComparison.Ordinal)) process.Kill();
+        await KillAsync("pg_dump", host.Database + "\0");
         OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => taking);
         Assert.Equal("pg_dump failed: exit status 137", e.Message);
         Assert.Empty(host.Files());
@@ -202,6 +201,69 @@ public sealed class RestorePointTests(PostgresServer server)
         Assert.Equal("5001", await OneAsync(host, "SELECT count(*) FROM orders"));
         Assert.Equal([host.Database], await host.DatabasesAsync());
         Assert.False(await host.SwapBackAsync("shop-3"));
+    }
+
+    [Theory]
+    [InlineData("program")]
+    [InlineData("connection")]
+    public async Task A_restore_that_is_killed_half_way_leaves_the_database_as_it_was(string what)
+    {
+        using RestorePointHost host = await NewAsync(
+            """
+            CREATE TABLE t AS SELECT 1 AS a;
+            CREATE FUNCTION slow(a int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+              'BEGIN IF pg_catalog.current_database() LIKE ''%restore%'' THEN PERFORM pg_catalog.pg_sleep(600); END IF; RETURN a; END';
+            CREATE INDEX ON t (slow(a));
+            """);
+        RestorePoint point = await host.TakeAsync();
+        Task<Restored> restoring = host.RestoreAsync(point.Id, "shop-6");
+        string sleeps = $"datname LIKE '{host.Database}_agentd_restore%' AND wait_event = 'PgSleep'";
+        for (int tries = 0; (await server.QueryAsync("postgres", $"SELECT pid FROM pg_stat_activity WHERE {sleeps}")).Count == 0; tries++)
+        {
+            Assert.True(tries < 600 && !restoring.IsCompleted, "pg_restore did not come to the index");
+            await Task.Delay(50, Token);
+        }
+        if (what == "program") await KillAsync("pg_restore", host.Database + "_agentd_restore");
+        else await server.ExecuteAsync("postgres", $"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {sleeps}");
+        OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => restoring);
+        Assert.Contains("pg_restore failed", e.Message, StringComparison.Ordinal);
+        Assert.Equal("1", await OneAsync(host, "SELECT count(*) FROM t"));
+        Assert.Equal([host.Database], await host.DatabasesAsync());
+        Assert.Equal(4, host.Files().Count);
+    }
+
+    [Fact]
+    public async Task A_disk_that_becomes_full_leaves_nothing_and_is_told()
+    {
+        if (!Environment.IsPrivilegedProcess) Assert.Skip("only root may mount a small disk");
+        using var directory = new TemporaryDirectory();
+        await MountAsync("mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", directory.Path);
+        try
+        {
+            using RestorePointHost host = await RestorePointHost.NewAsync(server, data: directory.Path);
+            await ExecuteAsync(host, "CREATE TABLE t AS SELECT 1 AS a; CREATE TABLE noise AS SELECT md5(random()::text) FROM generate_series(1, 100000)");
+            await using NpgsqlConnection blocker = await BlockAsync(host);
+            Task<RestorePoint> taking = host.TakeAsync();
+            await WaitingAsync(host);
+            directory.Write("others", new byte[new DriveInfo(directory.Path).AvailableFreeSpace]);
+            await blocker.DisposeAsync();
+            OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => taking);
+            Assert.Equal(ExitCode.Refused, e.Code);
+            Assert.Contains("No space left", e.Message, StringComparison.Ordinal);
+            Assert.Empty(host.Files());
+        }
+        finally
+        {
+            await MountAsync("umount", "--lazy", directory.Path);
+        }
+    }
+
+    [Fact]
+    public async Task An_extension_that_takes_a_superuser_comes_back_too()
+    {
+        using RestorePointHost host = await NewAsync("CREATE TABLE t AS SELECT 1 AS a");
+        await server.ExecuteAsync(host.Database, "CREATE EXTENSION pageinspect WITH SCHEMA public");
+        Assert.Empty((await host.VerifyAsync(await host.TakeAsync())).Differences);
     }
 
     [Fact]
@@ -308,6 +370,20 @@ public sealed class RestorePointTests(PostgresServer server)
         Zstd.Compress(new MemoryStream(whole.ToArray()[..(int)(whole.Length * 0.7)]), cut, 3, _ => { }, Token);
         await File.WriteAllBytesAsync(store.DumpPath(point), cut.ToArray(), Token);
         return store.Add(point with { Sha256 = Convert.ToHexStringLower(SHA256.HashData(cut.ToArray())), Size = cut.Length });
+    }
+
+    /// <summary>As kill -9 does: the one that works at a database whose name begins like this.</summary>
+    private static async Task KillAsync(string program, string database)
+    {
+        foreach (System.Diagnostics.Process process in System.Diagnostics.Process.GetProcessesByName(program))
+            if ((await File.ReadAllTextAsync($"/proc/{process.Id}/environ", Token)).Contains($"PGDATABASE={database}", StringComparison.Ordinal)) process.Kill();
+    }
+
+    private static async Task MountAsync(params string[] words)
+    {
+        using var process = System.Diagnostics.Process.Start(words[0], words[1..]);
+        await process.WaitForExitAsync(CancellationToken.None);
+        Assert.Equal(0, process.ExitCode);
     }
 
     private static async Task<NpgsqlConnection> BlockAsync(RestorePointHost host)
