@@ -43,6 +43,7 @@ if [[ $EUID == 0 ]]; then
     # PostgreSQL's programs, and the libraries that plans and restore points use; without them those tests say so.
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || apt_install postgresql || true
     ldconfig -p | grep -q 'libpg_query\.so' || apt_install libpg-query-dev || true
+    [[ -x /usr/sbin/pgbouncer ]] || apt_install pgbouncer || true
     ldconfig -p | grep -q 'libzstd\.so\.1' || apt_install libzstd1 || true
     # For the calls to and from another gRPC implementation; those tests are skipped without it.
     /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || apt_install python3-grpcio python3-protobuf || true
