@@ -7,7 +7,7 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-dotnet build "$root/tests/Agent.Tests" --nologo --verbosity quiet -clp:NoSummary
+dotnet build "$root/tests/Agent.Tests" --nologo --verbosity quiet -clp:NoSummary >"$work/log" || { cat "$work/log" >&2; exit 1; }
 cp -r "$root/tests/Agent.Tests/bin/Debug/net10.0" "$work/tests"
 dotnet restore "$root/tests/coverage" --verbosity quiet
 dotnet msbuild "$root/tests/coverage" -nologo -verbosity:minimal -t:Measure "-p:TargetPath=$work/tests/Agent.Tests.dll" \
