@@ -50,15 +50,16 @@ internal sealed class AgentOnHost : IAsyncDisposable
     /// A directory on a disk, made, and removed at the end: where /srv and the agent's own data lie, so that a sync costs what it costs there, and the
     /// store is nginx on the host. Null: all is memory, as anything else on a throwaway host, and the store is a directory.
     /// </param>
-    public static async Task<AgentOnHost> UpAsync(string repository, string binaries, string? disk, CancellationToken cancellationToken)
+    /// <param name="network">Of hosts that know each other by name; null: it is alone.</param>
+    public static async Task<AgentOnHost> UpAsync(string repository, string binaries, string? disk, CancellationToken cancellationToken, string name = "benchmark", string? network = null)
     {
-        TestHostOptions options = TestHostOptions.Default;
+        TestHostOptions options = TestHostOptions.Default with { Network = network };
         if (disk is not null)
         {
             foreach (string part in new[] { "srv", "data" }) Directory.CreateDirectory(Path.Combine(disk, part));
             options = options with { Binds = [new Bind(Path.Combine(disk, "srv"), "/srv", true), new Bind(Path.Combine(disk, "data"), "/var/lib/agentd", true)] };
         }
-        var agent = new AgentOnHost(await TestHost.UpAsync("benchmark", options, cancellationToken), disk);
+        var agent = new AgentOnHost(await TestHost.UpAsync(name, options, cancellationToken), disk);
         try
         {
             await agent.InstallAsync(repository, binaries, cancellationToken);

@@ -65,12 +65,53 @@ internal sealed class Databases(AgentOnHost agent, int runs)
             .ToDictionary(n => string.Create(CultureInfo.InvariantCulture, $"{n + 10:0000}_extra.sql"), n => string.Create(CultureInfo.InvariantCulture, $"-- agentd: phase=expand\nALTER TABLE busy ADD COLUMN extra{n} int;\n"));
     }
 
-    private async Task StartAsync(CancellationToken cancellationToken)
+    private async Task StartAsync(CancellationToken cancellationToken, string server = "127.0.0.1")
     {
-        await agent.ShellAsync(Server, cancellationToken);
-        await agent.ShellAsync($"install -d -m 700 /etc/agentd/secrets.d; (umask 077; echo DATABASE_URL={Url} >/etc/agentd/secrets.d/shop.env)", cancellationToken);
+        if (server == "127.0.0.1") await agent.ShellAsync(Server, cancellationToken);
+        string url = Url.Replace("127.0.0.1", server, StringComparison.Ordinal);
+        await agent.ShellAsync($"install -d -m 700 /etc/agentd/secrets.d; (umask 077; echo DATABASE_URL={url} >/etc/agentd/secrets.d/shop.env)", cancellationToken);
         await agent.WriteAsync("/etc/agentd/apps.d/shop.yaml", App, cancellationToken);
         await agent.ReloadAsync(cancellationToken);
+    }
+
+    /// <summary>How long do eight hosts of one app take for a release with a migration of a second, that one of them runs while the others wait?</summary>
+    public static async Task<IReadOnlyList<Figure>> EightHostsAsync(int runs, Func<string, string, Task<AgentOnHost>> up, CancellationToken cancellationToken)
+    {
+        const int Hosts = 8;
+        var hosts = new List<AgentOnHost>();
+        try
+        {
+            for (int number = 1; number <= Hosts; number++) hosts.Add(await up(string.Create(CultureInfo.InvariantCulture, $"web-{number}"), "eight"));
+            var databases = hosts.ConvertAll(host => new Databases(host, 1));
+            foreach (Databases one in databases) await one.StartAsync(cancellationToken, one == databases[0] ? "127.0.0.1" : "web-1");
+            var files = new Dictionary<string, string> { ["0001_one.sql"] = "-- agentd: phase=expand\nCREATE TABLE one (a int);\n" };
+            List<double> all = [], alone = [];
+            for (int run = 0; run <= runs; run++)
+            {
+                string version = string.Create(CultureInfo.InvariantCulture, $"v5.{run}.0"), same = string.Create(CultureInfo.InvariantCulture, $"v5.{run}.1");
+                if (run > 0) files[string.Create(CultureInfo.InvariantCulture, $"{run + 1:0000}_second.sql")] = "-- agentd: phase=expand\nSELECT pg_sleep(1);\n";
+                await Task.WhenAll(databases.Select(async one =>
+                {
+                    await one.PublishAsync(version, files, cancellationToken);
+                    await one.PublishAsync(same, files, cancellationToken);
+                }));
+                long start = TimeProvider.System.GetTimestamp();
+                await Task.WhenAll(hosts.Select(host => host.RunAsync(cancellationToken, "agentctl", "deploy", version, "--app", "shop")));
+                if (run == 0) continue;   // the first of all, which nothing is compared to
+                all.Add(TimeProvider.System.GetElapsedTime(start).TotalMilliseconds);
+                alone.AddRange(await hosts[^1].WallAsync(1, cancellationToken, "agentctl", "deploy", same, "--app", "shop"));
+            }
+            return
+            [
+                new Figure("8 hosts, one migration of 1 s: first start to last live", "ms", null, all),
+                new Figure("one host's own deployment", "ms", null, alone),
+                new Figure("the 8, less the migration and one's own", "ms", 3000, [.. all.Zip(alone, (together, own) => together - 1000 - own)]),
+            ];
+        }
+        finally
+        {
+            foreach (AgentOnHost host in hosts) await host.DisposeAsync();
+        }
     }
 
     private Task SqlAsync(string sql, CancellationToken cancellationToken) => agent.RunAsync(cancellationToken, "psql", "-q", "-c", sql, Url);

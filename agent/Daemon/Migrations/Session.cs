@@ -151,7 +151,7 @@ internal sealed class Session : IAsyncDisposable
         }
     }
 
-    // PgBouncer's pool_mode = statement takes no transactions at all.
+    // PgBouncer's pool_mode = statement takes no transactions at all: it says so and hangs up, and either may be seen first.
     private static async Task<int> BeginAsync(AppDatabase database, NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         try
@@ -160,7 +160,7 @@ internal sealed class Session : IAsyncDisposable
             await begin.ExecuteNonQueryAsync(cancellationToken);
             return await BackendAsync(connection, cancellationToken);
         }
-        catch (PostgresException e) when (e.SqlState == PostgresErrorCodes.ProtocolViolation)
+        catch (Exception e) when (SqlFault.IsOf(connection, e) && SqlFault.IsLoss(e))
         {
             throw Shared(database);
         }

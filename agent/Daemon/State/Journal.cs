@@ -22,6 +22,7 @@ internal sealed class Journal
     private long length;
     private long number;
     private bool damaged;
+    private bool unsynced;
 
     private Journal(IDisk disk, string path)
     {
@@ -77,10 +78,11 @@ internal sealed class Journal
         try
         {
             disk.WriteAtomic(path, bytes, DurableOperations.Mode600);
+            unsynced = false;
         }
-        catch (IOException) when (!Holds(bytes))
+        catch (IOException) when (Holds(bytes))
         {
-            throw;
+            unsynced = true;
         }
         (length, number, damaged) = (bytes.Length, records.Count, false);
     }
@@ -93,6 +95,11 @@ internal sealed class Journal
         {
             disk.Truncate(path, length);
             disk.SyncFile(path);
+        }
+        if (unsynced)
+        {
+            disk.SyncDirectory(Path.GetDirectoryName(path)!);   // else a power cut could bring the journal before back
+            unsynced = false;
         }
         damaged = true;
         disk.AppendDurable(path, line);

@@ -27,9 +27,10 @@ public sealed class DatabaseApiTests(PostgresServer server) : IAsyncLifetime
         await server.ExecuteAsync(host.Database, "CREATE TABLE t AS SELECT 1 AS a", $"ALTER TABLE t OWNER TO {host.Database}");
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System).AddSingleton<Agent.Daemon.Configuration.IConfiguration>(host)
-            .AddSingleton(world.Engine).AddSingleton(host.Points);
+        builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System).AddSingleton<Agent.Daemon.Configuration.IConfiguration>(host);
         builder.AddAgentApi(host.Agent with { Socket = SocketPath, Data = directory.Path });
+        // Behind the other calls there is nothing.
+        builder.Services.AddSingleton(services => new DatabaseService(services.GetRequiredService<ApiCalls>(), world.Engine, host, host.Points, null!, null!, null!, null!));
         app = builder.Build();
         app.MapGrpcService<DatabaseService>();
         await app.StartAsync(TestContext.Current.CancellationToken);

@@ -65,11 +65,11 @@ public class DeploymentStepsTests
         Generate("shop-2", V2, Service("shop.service"));
         foreach ((Step step, Deployment deployment) in new[] { (Step.Flip, Deploying(V2, V1)), (Step.Restart, Deploying(V2, V1)), (Step.Restart, Deploying(V2)) })
         {
-            room.Disk.MakeDirectories(Options.Units);
-            room.Disk.WriteFile($"{Options.Units}/of-systemd", DurableOperations.Mode644, _ => { });   // as systemctl leaves it
+            room.Disk.MakeDirectories($"{Options.Units}/multi-user.target.wants");
+            room.Disk.WriteFile($"{Options.Units}/multi-user.target.wants/of-systemd", DurableOperations.Mode644, _ => { });   // as systemctl leaves it
             await room.Steps.DoAsync(deployment, step, room.Work(), Cancel);
-            Assert.Equal(EntryKind.File, room.Disk.After(Loss.Dropped, new Fuse(int.MaxValue)).Kind($"{Options.Units}/of-systemd"));
-            room.Disk.RemoveDurable($"{Options.Units}/of-systemd");
+            Assert.Equal(EntryKind.File, room.Disk.After(Loss.Dropped, new Fuse(int.MaxValue)).Kind($"{Options.Units}/multi-user.target.wants/of-systemd"));
+            room.Disk.RemoveDurable($"{Options.Units}/multi-user.target.wants/of-systemd");
         }
     }
 
@@ -95,7 +95,7 @@ public class DeploymentStepsTests
         Assert.Equal(["user shop"], await PreparedAsync(definition => definition));
         Assert.Equal(["user web", "user jobs", "user web"], await PreparedAsync(definition => definition with { User = "web", Units = [Service("shop.service"), As("jobs"), Service("shop-2.service")] }));
         Assert.Empty(await PreparedAsync(definition => definition with { Units = [] }));
-        Assert.Equal(["user shop"], await PreparedAsync(definition => definition with { Units = [], Checks = [new CheckOptions.Command("c", "bin/check", default, default, 1, 1)] }));
+        Assert.Equal(["user shop"], await PreparedAsync(definition => definition with { Units = [], Checks = [new CheckOptions.Tcp("t", "localhost", 1, default, default, 1, 1), new CheckOptions.Command("c", "bin/check", default, default, 1, 1)] }));
         Assert.Equal(["user shop"], await PreparedAsync(definition => definition with { Units = [], SharedDirectories = ["log"] }));
         Assert.Equal(["user shop"], await PreparedAsync(definition => definition with { Units = [], Templates = [] }));
     }

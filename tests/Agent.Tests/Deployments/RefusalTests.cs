@@ -193,6 +193,7 @@ public class RefusalTests
         Deployment ended = (await world.DeployAsync("v1.2.0"))!;
         await cancelling!;
         Assert.Equal((outcome, "cancelled by ann"), (ended.Outcome.ToString(), ended.Cause));
+        Assert.True(ended.Records.OfType<JournalRecord.StepFailed>().Single() is { Blame: false, Remedy: "" });
         Assert.Empty(world.Engine.State(World.Shop).Quarantined);
         world.AssertConsistent(moment);
     }

@@ -51,10 +51,13 @@ internal sealed class World : IDisposable
             new SimulatedMigrator(database ?? new SimulatedDatabase(), fuse), new Gate(new FakeProbe(system, fuse, brake), system, time), disk);
         var runner = new DeploymentRunner(
             Log, steps, new HookRunner(Configuration, Installed, generations, system, NullLogger<HookRunner>.Instance),
-            new EvidenceCollector(system, generations, comparison, Evidence, disk, options, time, NullLogger<EvidenceCollector>.Instance), time, NullLogger<DeploymentRunner>.Instance);
+            new EvidenceCollector(system, generations, comparison, Evidence, disk, options, time, NullLogger<EvidenceCollector>.Instance), time, new Lines<DeploymentRunner>(Told));
         Engine = new DeploymentEngine(
             Log, runner, steps, Configuration, Source, Installed, comparison, Evidence, time, NullLogger<DeploymentEngine>.Instance, stopping.Token);
     }
+
+    /// <summary>What the runner logged.</summary>
+    public List<string> Told { get; } = [];
 
     public SimulatedDisk Disk { get; }
 

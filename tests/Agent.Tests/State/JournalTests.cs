@@ -85,6 +85,36 @@ public class JournalTests
     }
 
     [Fact]
+    public void A_line_is_a_checksum_a_number_and_a_record_as_every_version_wrote_it()
+    {
+        SimulatedDisk disk = Disk();
+        const string line = "CRC 1 {\"type\":\"held\",\"by\":\"ann\",\"reason\":\"audit\",\"app\":\"shop\",\"at\":\"2026-01-02T03:04:05+00:00\"}\n";
+        Write(disk, [new Held(Now, "shop", "ann", "audit")]);
+        string written = disk.ReadText(Path);
+        Assert.Equal(line, "CRC" + written[8..]);
+        Assert.Equal("119796d5", written[..8]);
+    }
+
+    [Theory]
+    [InlineData(0, false)]   // of writing it beside, syncing it, renaming it and syncing the directory: which fails, and whether it is the new one
+    [InlineData(1, false)]
+    [InlineData(2, false)]
+    [InlineData(3, true)]
+    public void What_is_put_in_place_of_all_is_the_old_journal_or_the_new_one_and_goes_on(int fails, bool replaced)
+    {
+        SimulatedDisk disk = Disk();
+        Journal journal = Journal.Open(disk, Path, out _, out _);
+        foreach (JournalRecord record in Steps(3)) journal.Append(record);
+        disk.TroubleFrom(fails, 1);
+        if (replaced) journal.Replace(Steps(1));
+        else Assert.Throws<IOException>(() => journal.Replace(Steps(1)));
+        journal.Append(new Held(Now, "shop", "ann", "after it"));
+        Assert.Equal(replaced ? 2 : 4, Open(disk.After(Loss.Dropped, new Fuse(int.MaxValue)), out _).Count);
+        Assert.Equal(replaced ? 2 : 4, Open(disk, out long cut).Count);
+        Assert.Equal(0, cut);
+    }
+
+    [Fact]
     public void Never_invents_a_record_out_of_garbage()
     {
         Prop.ForAll(ArbMap.Default.ArbFor<byte[]>(), garbage =>
