@@ -133,7 +133,7 @@ internal sealed record DatabaseAddress(string ConnectionString)
             foreach (string key in ConnectionText.Unsupported)
                 if (Text(key) is not null) throw Wrong(key, "is not supported", "take it out");
             foreach ((string key, (string value, _)) in given)
-                if (value.Contains('\0', StringComparison.Ordinal)) throw Wrong(key, "holds a NUL", "take it out");
+                if (value.Contains('\0', StringComparison.Ordinal) || value.EndsWith('\n')) throw Wrong(key, "holds a NUL or ends with a line feed", "take it out");   // the latter does not come through .NET's connection strings
             var parts = new NpgsqlConnectionStringBuilder { GssEncryptionMode = GssEncryptionMode.Disable };
             string[] hosts = [.. (Text("hostaddr") ?? Text("host") ?? DefaultHost).Split(',').Select(host => host.Length == 0 ? DefaultHost : host)];
             string[] ports = Ports(hosts.Length);
