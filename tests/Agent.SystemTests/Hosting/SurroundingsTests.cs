@@ -11,7 +11,10 @@ public sealed class SurroundingsTests(SurroundingsTests.OneHost shared) : AgentT
         import os, socket, time
         callers = [socket.socket(socket.AF_UNIX) for _ in range(800)]
         for caller in callers:
-            caller.connect("/run/agentd/agentd.sock")
+            try:
+                caller.connect("/run/agentd/agentd.sock")
+            except OSError:
+                pass   # agentd may turn callers away already
         os.system("systemd-notify --ready")
         time.sleep(120)
         """;
