@@ -46,7 +46,7 @@ internal sealed class Verbs
     };
 
     private readonly Option<string> host = new("--host") { Description = "the host to talk to; only 'local' now", HelpName = "NAME", DefaultValueFactory = _ => Targets.Local };
-    private readonly Option<string?> socket = new("--socket") { Description = $"the agent's socket, else $AGENTD_SOCKET, else {Targets.DefaultSocket}", HelpName = "PATH" };
+    private readonly Option<string?> socket = new("--socket") { Description = $"the agent's socket, else $AGENTD_SOCKET, else {SocketDialer.DefaultPath}", HelpName = "PATH" };
 
     public Verbs(Terminal terminal, TimeProvider time)
     {
@@ -81,7 +81,7 @@ internal sealed class Verbs
         verb.SetAction(async (parsed, cancellationToken) =>
         {
             string app = parsed.GetResult(App) is null ? "" : parsed.GetValue(App) ?? "";
-            using AgentConnection agent = Targets.Connect(parsed.GetValue(host)!, parsed.GetValue(socket), time);
+            using AgentConnection agent = Targets.Connect(Targets.Select(parsed.GetValue(host)!, parsed.GetValue(socket))[0], time);
             return await run(new AgentCall(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, app, agent, time), cancellationToken);
         });
         return verb;

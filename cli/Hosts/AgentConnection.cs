@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Agent.Artifacts;
 using Agent.Protos;
@@ -8,13 +7,13 @@ using Grpc.Net.Client;
 
 namespace Agent.Cli.Hosts;
 
-/// <summary>One agent, over its Unix socket. Every failure comes out as an <see cref="OperatorException"/>.</summary>
+/// <summary>One agent. Every failure comes out as an <see cref="OperatorException"/>.</summary>
 internal sealed class AgentConnection : IDisposable
 {
     /// <summary>An agent that does not answer in this time is taken for hung. A health check may take its own timeout, a few seconds.</summary>
     private static readonly TimeSpan AnswerLimit = TimeSpan.FromSeconds(30);
 
-    private readonly string path;
+    private readonly IDialer dialer;
     private readonly TimeProvider time;
     private readonly SocketsHttpHandler handler;
     private readonly GrpcChannel channel;
@@ -22,9 +21,16 @@ internal sealed class AgentConnection : IDisposable
     private readonly DatabaseService.DatabaseServiceClient database;
     private OperatorException? failure;
 
-    public AgentConnection(string path, TimeProvider time)
+    /// <summary>To the agent of this machine.</summary>
+    public AgentConnection(string socket, TimeProvider time) : this(new HostEntry(Targets.Local, new HostAddress.Local(socket)), new SocketDialer(socket), time)
     {
-        this.path = path;
+    }
+
+    /// <param name="dialer">Disposed with this.</param>
+    public AgentConnection(HostEntry host, IDialer dialer, TimeProvider time)
+    {
+        Host = host;
+        this.dialer = dialer;
         this.time = time;
         handler = new SocketsHttpHandler
         {
@@ -38,6 +44,8 @@ internal sealed class AgentConnection : IDisposable
         client = new AgentService.AgentServiceClient(channel);
         database = new DatabaseService.DatabaseServiceClient(channel);
     }
+
+    public HostEntry Host { get; }
 
     /// <summary>Asks one question.</summary>
     /// <param name="limit">Null: 30 s.</param>
@@ -96,29 +104,18 @@ internal sealed class AgentConnection : IDisposable
     {
         channel.Dispose();
         handler.Dispose();
+        dialer.Dispose();
     }
 
     private async ValueTask<Stream> ConnectAsync(CancellationToken cancellationToken)
     {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         try
         {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
-            return new NetworkStream(socket, ownsSocket: true);
+            return await dialer.ConnectAsync(cancellationToken);
         }
-        catch (Exception e) when (e is SocketException or ArgumentException)
+        catch (OperatorException e)
         {
-            socket.Dispose();
-            failure = e switch
-            {
-                SocketException { SocketErrorCode: SocketError.AccessDenied } => new OperatorException(ExitCode.Refused, $"you may not talk to agentd: {path} is for root and the groups that have a role",
-                    "use sudo, or join one: sudo usermod -aG agentd $USER (agentd-viewer only looks), and log in again", e),
-                SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new OperatorException(ExitCode.Unreachable, $"agentd does not run: nothing listens at {path}",
-                    "sudo systemctl start agentd; where it does not stay up: journalctl -u agentd -n 50", e),
-                SocketException => new OperatorException(ExitCode.Unreachable, $"agentd does not run: there is no {path}",
-                    "sudo systemctl start agentd; where it is not installed: sudo ./install.sh", e),
-                _ => new OperatorException(ExitCode.Usage, $"{path} is no socket's path: {e.Message}", "name another with --socket", e),
-            };
+            failure = e;    // which the HTTP client hides
             throw;
         }
     }

@@ -2,15 +2,19 @@ using Agent.Artifacts;
 
 namespace Agent.Cli.Hosts;
 
-/// <summary>From the name of a host to a connection to its agent.</summary>
+/// <summary>From what <c>--host</c> names to connections.</summary>
 internal static class Targets
 {
     public const string Local = "local";
-    public const string DefaultSocket = "/run/agentd/agentd.sock";
 
-    /// <param name="socket">Null: <c>AGENTD_SOCKET</c>, else the default.</param>
-    /// <exception cref="OperatorException">Not a host that can be reached yet.</exception>
-    public static AgentConnection Connect(string host, string? socket, TimeProvider time) => host == Local
-        ? new AgentConnection(socket ?? (Environment.GetEnvironmentVariable("AGENTD_SOCKET") is { Length: > 0 } path ? path : DefaultSocket), time)
-        : throw new OperatorException(ExitCode.Usage, $"--host {host} does not work yet: only '{Local}' does", $"leave --host out and run agentctl on that host: ssh {host} agentctl ...");
+    /// <summary>The hosts that are meant, each once, in the order of the file.</summary>
+    /// <param name="wanted">What <c>--host</c> was given.</param>
+    /// <param name="socket">For the local agent; null: the usual one.</param>
+    /// <exception cref="OperatorException">No such host (<see cref="ExitCode.Usage"/>).</exception>
+    public static IReadOnlyList<HostEntry> Select(string wanted, string? socket) => wanted == Local
+        ? [new HostEntry(Local, new HostAddress.Local(socket))]
+        : wanted.Contains("://", StringComparison.Ordinal) ? [new HostEntry(wanted, HostAddress.Parse(wanted))]
+        : throw new OperatorException(ExitCode.Usage, $"--host {wanted} does not work yet: only '{Local}' does", $"leave --host out and run agentctl on that host: ssh {wanted} agentctl ...");
+
+    public static AgentConnection Connect(HostEntry host, TimeProvider time) => new(host, Dialers.Of(host), time);
 }

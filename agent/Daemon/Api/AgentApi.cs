@@ -13,6 +13,9 @@ internal static class AgentApi
     public static string Version { get; } =
         typeof(AgentApi).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
+    /// <summary>What agents have learnt, counted up: see <c>GetVersionResponse.api</c>.</summary>
+    public const int Level = 1;
+
     /// <summary>Wants an <see cref="IDisk"/> and a TimeProvider among the services, and what <see cref="AgentService"/> asks.</summary>
     public static WebApplicationBuilder AddAgentApi(this WebApplicationBuilder builder, AgentOptions options)
     {

@@ -104,7 +104,7 @@ internal sealed partial class AgentService
     });
 
     public override Task<V1.GetVersionResponse> GetVersion(V1.GetVersionRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
-        Task.FromResult(new V1.GetVersionResponse { Version = AgentApi.Version }));
+        Task.FromResult(new V1.GetVersionResponse { Version = AgentApi.Version, Api = AgentApi.Level }));
 
     private async Task SendEventsAsync(string deployment, IServerStreamWriter<V1.DeploymentEvent> responseStream, CancellationToken cancellationToken)
     {

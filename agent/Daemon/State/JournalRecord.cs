@@ -97,6 +97,12 @@ internal abstract record JournalRecord(DateTimeOffset At)
 
         /// <summary>A person said that this release can live with the database as it is.</summary>
         public bool IgnoreSchema { get; init; }
+
+        /// <summary>Made up by the caller: the same once more begins nothing. Null: none.</summary>
+        public string? Request { get; init; }
+
+        /// <summary>Id of the rollout that this belongs to; null: none.</summary>
+        public string? Rollout { get; init; }
     }
 
     internal sealed record StepStarted(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
