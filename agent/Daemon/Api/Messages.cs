@@ -127,7 +127,7 @@ internal static class Messages
     {
         At = Of(entry.At),
         By = entry.By,
-        From = entry.Pid > 0 ? $"pid {entry.Pid} on the agent's socket" : "the agent's socket",
+        From = entry.From,
         Role = entry.Role,
         Wish = entry.Wish,
         App = entry.App,
