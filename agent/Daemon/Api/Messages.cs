@@ -25,6 +25,8 @@ internal static class Messages
         Cause = deployment.Cause ?? "",
         Remedy = deployment.Remedy ?? "",
         StuckAtSchema = deployment.IsStuckAtSchema,
+        Request = deployment.Request ?? "",
+        Rollout = deployment.Rollout ?? "",
     };
 
     public static V1.InstalledRelease Of(InstalledRelease release) => new()
