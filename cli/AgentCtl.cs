@@ -50,6 +50,7 @@ internal static class AgentCtl
             PromoteCommand.Create(verbs),
             StoreCommand.Create(verbs),
             VersionCommand.Create(verbs),
+            DialStdioCommand.Create(verbs),
             new HelpOption { Action = new HelpWithExamples() },
             new VersionOption { Action = new PrintVersion() },
         };

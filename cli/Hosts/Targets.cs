@@ -16,5 +16,6 @@ internal static class Targets
         : wanted.Contains("://", StringComparison.Ordinal) ? [new HostEntry(wanted, HostAddress.Parse(wanted))]
         : throw new OperatorException(ExitCode.Usage, $"--host {wanted} does not work yet: only '{Local}' does", $"leave --host out and run agentctl on that host: ssh {wanted} agentctl ...");
 
-    public static AgentConnection Connect(HostEntry host, TimeProvider time) => new(host, Dialers.Of(host), time);
+    /// <param name="alone">The only host that is asked: ssh may ask the person back.</param>
+    public static AgentConnection Connect(HostEntry host, TimeProvider time, bool alone = true) => new(host, Dialers.Of(host, time, alone), time);
 }
