@@ -72,7 +72,8 @@ internal static class Targets
         return selection;
     }
 
-    public static AgentConnection Connect(HostEntry host, TimeProvider time) => new(host, Dialers.Of(host), time);
+    /// <param name="alone">The only host that is asked: ssh may ask the person back.</param>
+    public static AgentConnection Connect(HostEntry host, TimeProvider time, bool alone = true) => new(host, Dialers.Of(host, time, alone), time);
 
     private static bool IsMinus(string term) => term[0] is '-' or '!';
 
