@@ -6,7 +6,11 @@ namespace Agent.Daemon.Api;
 /// <summary>Who calls.</summary>
 /// <param name="By">As journal, history and audit name it: <c>uid 0 (root)</c>.</param>
 /// <param name="Pid">0: not known.</param>
-internal sealed record Caller(string By, int Pid, Role Role);
+internal sealed record Caller(string By, int Pid, Role Role)
+{
+    /// <summary>The name alone, as configuration has it: <c>ann</c>; null: there is none.</summary>
+    public string? Name { get; init; }
+}
 
 /// <summary>
 /// Gives callers their role, by the groups of the process at the other end of the socket. Who may connect at all, the socket's
@@ -15,7 +19,7 @@ internal sealed record Caller(string By, int Pid, Role Role);
 internal sealed class Callers(RoleGroups groups, AgentOptions options)
 {
     /// <param name="peer">Null: not known, so without a role.</param>
-    public Caller Of(PeerCredentials? peer) => new(peer?.ToString() ?? "somebody unknown", peer?.Pid ?? 0, groups.RoleOf(peer));
+    public Caller Of(PeerCredentials? peer) => new(peer?.ToString() ?? "somebody unknown", peer?.Pid ?? 0, groups.RoleOf(peer)) { Name = peer?.Name };
 
     /// <param name="wish">As in <c>may not deploy</c>.</param>
     /// <exception cref="CallerRefusedException">The caller's role is less than that.</exception>

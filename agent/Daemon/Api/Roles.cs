@@ -41,6 +41,7 @@ internal static class Roles
         ["ReadLogs"] = new(Role.Viewer, "read logs"),
         ["CheckConfiguration"] = new(Role.Viewer, "check the configuration"),
         ["Deploy"] = new(Role.Deployer, "deploy"),
+        ["Push"] = new(Role.Deployer, "push"),
         ["Rollback"] = new(Role.Deployer, "roll back"),
         ["CancelDeployment"] = new(Role.Deployer, "cancel a deployment"),
         ["Hold"] = new(Role.Deployer, "hold"),

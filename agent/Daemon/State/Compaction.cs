@@ -15,7 +15,10 @@ internal static class Compaction
             records.AddRange(app.Deployments.Skip(drop).SelectMany(deployment => deployment.Records));
             // Last, since it sets outright what the records before it would add up to without the dropped ones.
             records.Add(new Compacted(
-                at, app.Name.Value, app.Dropped + drop, app.Proved, [.. app.Quarantined.Values.OrderBy(q => q.Since)], app.HeldAt, app.PassedOver, app.Attention, app.Hold, app.Pin));
+                at, app.Name.Value, app.Dropped + drop, app.Proved, [.. app.Quarantined.Values.OrderBy(q => q.Since)], app.HeldAt, app.PassedOver, app.Attention, app.Hold, app.Pin)
+            {
+                Unsigned = app.Unsigned,
+            });
         }
         return records;
     }
