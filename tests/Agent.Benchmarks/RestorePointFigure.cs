@@ -86,7 +86,7 @@ internal sealed class RestorePointFigure(string directory, int samples, int perc
             File.Delete(dump);
             began = Stopwatch.GetTimestamp();
             RestorePoint point = await Dump.TakeAsync(
-                new RestorePoint("point", "shop", DateTimeOffset.UnixEpoch, "shop", "host", "root"), store, address, "benchmark", "/", new Progress<string>(), cancellationToken);
+                new RestorePoint("point", "shop", DateTimeOffset.UnixEpoch, "shop", "host", "root"), store, address, "benchmark", "/", new InWords(new Progress<string>()), cancellationToken);
             ours.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
             oursSize.Add(point.Size / 1e6);
             File.Delete(store.DumpPath(point));

@@ -98,7 +98,7 @@ internal sealed partial class DatabaseService
                     var data = Google.Protobuf.ByteString.CopyFrom(chunk.Span[..Math.Min(chunk.Length, LargestChunk)]);
                     responseStream.WriteAsync(new V1.RestorePointChunk { Data = data }, cancellationToken).GetAwaiter().GetResult();
                 }
-            }, cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            }, null, cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             return point.Id;
         }, id => $"{id} downloaded"), wish);
     }
@@ -106,7 +106,7 @@ internal sealed partial class DatabaseService
     /// <summary>Streams what the work tells on its way, then what it came to; the audit gets the outcome.</summary>
     private Task PointEventsAsync(
         ServerCallContext context, Wish wish, IServerStreamWriter<V1.RestorePointEvent> responseStream,
-        Func<Caller, IProgress<string>, CancellationToken, Task<(V1.RestorePointEvent Last, string Outcome)>> work) =>
+        Func<Caller, IWorkProgress, CancellationToken, Task<(V1.RestorePointEvent Last, string Outcome)>> work) =>
         WorkAsync(context, wish, responseStream, static progress => new V1.RestorePointEvent { Progress = progress }, async (caller, progress, cancellationToken) =>
             (await calls.AuditedAsync(caller, wish, () => work(caller, progress, cancellationToken), done => done.Outcome)).Last);
 

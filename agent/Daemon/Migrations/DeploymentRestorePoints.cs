@@ -12,13 +12,13 @@ internal sealed class DeploymentRestorePoints(RestorePointService points) : IRes
 
     public async Task<string> TakeAsync(AppDatabase database, string? release, string deployment, IProgress<string> messages, CancellationToken cancellationToken)
     {
-        RestorePoint point = await points.TakeAsync(database.App, database.Options, database.Address, Reason(release, deployment), messages, cancellationToken);
+        RestorePoint point = await points.TakeAsync(database.App, database.Options, database.Address, Reason(release, deployment), new InWords(messages), cancellationToken);
         return $"restore point {point.Id}";
     }
 
     public async Task<string> RestoreAsync(AppDatabase database, string point, string? release, string deployment, IProgress<string> messages, CancellationToken cancellationToken)
     {
-        Restored restored = await points.RestoreAsync(database.App, database.Options, database.Address, point, Reason(release, deployment), messages, cancellationToken);
+        Restored restored = await points.RestoreAsync(database.App, database.Options, database.Address, point, Reason(release, deployment), new InWords(messages), cancellationToken);
         return $"the database is that of {restored.Point.Id} again; what it was is restore point {restored.Before.Id}";
     }
 

@@ -45,6 +45,8 @@ internal sealed class MigrationRun(
     /// <summary>This host's row may claim what will not be so, or is missing: it is to be written before anything runs, under the lock.</summary>
     public bool ToRegister { get; private set; }
 
+    private string ApplicationName => $"agentd {tools.Host} {deployment}";
+
     private Session Session => session ?? throw new InvalidOperationException("not connected");
 
     /// <summary>The row of this host says less than what is so when the target is kept.</summary>
@@ -207,12 +209,17 @@ internal sealed class MigrationRun(
         {
             failure = e;
         }
-        string after = await SchemaFingerprint.OfAsync(Session.Ledger, cancellationToken);
         if (failure is not null)
         {
-            if (after == before && !ranBefore) await Session.Ledger.RemoveAsync(name, cancellationToken);
-            throw failure;
+            // A command that fails while the database is away says nothing of its release.
+            OperatorException? away = await AwayAsync(async () =>
+            {
+                if (!ranBefore && await SchemaFingerprint.OfAsync(Session.Ledger, cancellationToken) == before) await Session.Ledger.RemoveAsync(name, cancellationToken);
+                await (await Connections.OpenAsync(database.Address, ApplicationName, cancellationToken)).DisposeAsync();
+            });
+            throw away is null ? failure : new OperatorException(away.Code, $"{failure.Message}; and then: {away.Message}", away.Remedy, failure);
         }
+        string after = await SchemaFingerprint.OfAsync(Session.Ledger, cancellationToken);
         if (after != before || (Target.Checksum.Length > 0 && !ranBefore))
         {
             if (ranBefore || after == before) await Session.Ledger.BeginAsync(after == before ? row with { Phase = Phase.Expand } : row, null, cancellationToken);
@@ -302,10 +309,29 @@ internal sealed class MigrationRun(
         }
     }
 
+    /// <summary>Asks something of the database.</summary>
+    /// <returns>Why it could not be asked, because it is away or lets nobody in; null: it could.</returns>
+    private async Task<OperatorException?> AwayAsync(Func<Task> ask)
+    {
+        try
+        {
+            await ask();
+            return null;
+        }
+        catch (OperatorException e)
+        {
+            return e;
+        }
+        catch (Exception e) when (SqlFault.IsOf(Session.Connection, e))
+        {
+            return SqlFault.Explain(e, database.Address.Shown, null);
+        }
+    }
+
     private async Task ConnectAsync(CancellationToken cancellationToken)
     {
         await CloseAsync();
-        session = await Session.OpenAsync(database, $"agentd {tools.Host} {deployment}", tools.Time, cancellationToken);
+        session = await Session.OpenAsync(database, ApplicationName, tools.Time, cancellationToken);
         session.Connection.Notice += (_, told) => Say($"{told.Notice.Severity}: {told.Notice.MessageText}");
     }
 

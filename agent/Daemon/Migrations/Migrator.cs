@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
+using Agent.Daemon.Health;
 
 namespace Agent.Daemon.Migrations;
 
@@ -19,6 +20,11 @@ internal sealed class Migrator(MigrationTools tools) : IMigrator
     {
         begun[request.App] = request;
         MigrationRun run = Run(request, request.To, request.From, request.IgnoreSchema, messages);
+        foreach (string warning in run.Database.Address.Warnings)
+        {
+            tools.Logger.AddressWarning(request.App, run.Database.Address.Shown, Spoken.Line(warning, 300), request.Deployment);
+            run.Say(warning);
+        }
         try
         {
             return await run.ExplainAsync(async () =>

@@ -82,6 +82,16 @@ public sealed class DatabaseApiTests(PostgresServer server) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_password_file_that_was_passed_over_is_told_with_the_address()
+    {
+        string file = directory.Write("passwords", "*:*:*:*:sesame\n");
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.GroupRead);
+        host!.Url = $"postgres://shop@db.example/shop?passfile={file}";
+        (int exit, string text) = await RunAsync("db", "url");
+        Assert.Equal((0, $"postgres://shop@db.example:5432/shop\nwarning: {file} is open to others than its owner (chmod 600), and is ignored\n"), (exit, text));
+    }
+
+    [Fact]
     public async Task Nobody_at_a_terminal_is_not_asked()
     {
         (int exit, string text) = await RunAsync("db", "restore", "shop-1");

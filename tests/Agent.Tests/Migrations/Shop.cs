@@ -4,7 +4,6 @@ using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Migrations;
 using Agent.Tests.Fakes;
-using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 
 namespace Agent.Tests.Migrations;
@@ -25,6 +24,9 @@ internal sealed class Shop : IDisposable
 
     /// <summary>What was told, of all deployments.</summary>
     public List<string> Told { get; } = [];
+
+    /// <summary>What was logged, of all hosts.</summary>
+    public List<string> Logged { get; } = [];
 
     public PointsInMemory Points { get; } = new();
 
@@ -59,8 +61,10 @@ internal sealed class Shop : IDisposable
         return new DatabaseUser(version, Path.Combine(directory.Path, version), definition);
     }
 
-    public Migrator Host(string host = "web-1", TimeProvider? time = null) => new(new MigrationTools(
-        new NoConfiguration(), new CommandSupervisor(this), new Disk(), Points, text => OnlyAdds(text), host, time ?? TimeProvider.System, new Random(1), NullLogger.Instance));
+    public Migrator Host(string host = "web-1", TimeProvider? time = null) => new(Tools(host, time));
+
+    public MigrationTools Tools(string host = "web-1", TimeProvider? time = null) => new(
+        new NoConfiguration(), new CommandSupervisor(this), new Disk(), Points, text => OnlyAdds(text), host, time ?? TimeProvider.System, new Random(1), new Lines<Migrator>(Logged));
 
     public MigrationRequest Request(DatabaseUser? from, DatabaseUser to, string? point = null, bool ignoreSchema = false) =>
         new(App, $"shop-{Interlocked.Increment(ref deployments)}", from, to, point, ignoreSchema);

@@ -21,7 +21,7 @@ internal sealed class Rehearsals(MigrationTools tools, DeploymentEngine engine, 
 
     /// <param name="point">A restore point's id; empty: the newest.</param>
     /// <exception cref="OperatorException">It could not be tried. That a migration fails is an answer.</exception>
-    public async Task<Rehearsal> RunAsync(DeploymentRequest request, string point, IProgress<string> messages, CancellationToken cancellationToken)
+    public async Task<Rehearsal> RunAsync(DeploymentRequest request, string point, IWorkProgress messages, CancellationToken cancellationToken)
     {
         AppName app = request.App;
         DeploymentPreview preview = await engine.PreviewAsync(request, cancellationToken);
@@ -34,7 +34,7 @@ internal sealed class Rehearsals(MigrationTools tools, DeploymentEngine engine, 
         AppDatabase own = MigrationPlans.Of(definition, tools);
         RestorePoint chosen = points.Find(app, options, point);
         messages.Report($"restoring {chosen.Id} into a scratch database");
-        await using ScratchDatabase scratch = await points.ScratchAsync(app, options, own.Address, chosen, request.By, cancellationToken);
+        await using ScratchDatabase scratch = await points.ScratchAsync(app, options, own.Address, chosen, request.By, messages, cancellationToken);
         return await InAsync(tools, new AppDatabase(app, options, scratch.Address), to.Release, chosen, messages, cancellationToken);
     }
 

@@ -21,7 +21,7 @@ internal sealed class ReadableRelease(DatabaseUser release, Action end) : IDispo
 internal sealed class ReleaseOnHost(DeploymentEngine engine, IConfiguration configuration, IArtifactSource source, InstalledReleases installed, IDisk disk)
 {
     /// <exception cref="OperatorException">It is not on this host, and cannot be fetched now; or its agent.yaml is wrong.</exception>
-    public async Task<ReadableRelease> OpenAsync(AppName app, ReleaseRef wanted, string by, IProgress<string> messages, CancellationToken cancellationToken)
+    public async Task<ReadableRelease> OpenAsync(AppName app, ReleaseRef wanted, string by, IWorkProgress messages, CancellationToken cancellationToken)
     {
         if (installed.Holds(app, wanted))
         {
@@ -33,7 +33,7 @@ internal sealed class ReleaseOnHost(DeploymentEngine engine, IConfiguration conf
         {
             messages.Report($"fetching {wanted.Version}");
             string[] others = [.. installed.List(app).Select(release => installed.ReleaseDirectory(app, release.Version))];
-            FetchedRelease fetched = await source.FetchAsync(new ReleaseId(app, new ReleaseVersion(wanted.Version), new Digest(wanted.Digest)), others, new Telling(messages), cancellationToken);
+            FetchedRelease fetched = await source.FetchAsync(new ReleaseId(app, new ReleaseVersion(wanted.Version), new Digest(wanted.Digest)), others, new Telling(messages, $"fetching {wanted.Version}"), cancellationToken);
             string directory = Path.Combine(configuration.Agent.Data, "downloads", app.Value, "plan");
             DatabaseUser release = LayOut(app, fetched, directory);
             return new ReadableRelease(release, () =>
@@ -69,8 +69,8 @@ internal sealed class ReleaseOnHost(DeploymentEngine engine, IConfiguration conf
         return new DatabaseUser(fetched.Id.Version.Text, directory, definition);
     }
 
-    private sealed class Telling(IProgress<string> messages) : IProgress<TransferProgress>
+    private sealed class Telling(IWorkProgress messages, string what) : IProgress<TransferProgress>
     {
-        public void Report(TransferProgress value) => messages.Report($"fetching: {value.Done / 1_000_000} of {value.Total / 1_000_000} MB");
+        public void Report(TransferProgress value) => messages.Report(what, value.Done, value.Total);
     }
 }

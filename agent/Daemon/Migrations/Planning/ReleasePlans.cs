@@ -9,7 +9,7 @@ internal sealed class ReleasePlans(DeploymentEngine engine, ReleaseOnHost releas
 {
     /// <param name="deployment">Also what a deployment would be refused for, and for an app that has no database.</param>
     /// <exception cref="OperatorException">It cannot be told: no such version, the store or the database does not answer, files of the release are wrong.</exception>
-    public async Task<ReleasePlan> PlanAsync(DeploymentRequest request, bool deployment, IProgress<string> messages, CancellationToken cancellationToken)
+    public async Task<ReleasePlan> PlanAsync(DeploymentRequest request, bool deployment, IWorkProgress messages, CancellationToken cancellationToken)
     {
         AppName app = request.App;
         DeploymentPreview preview = await engine.PreviewAsync(request, cancellationToken);

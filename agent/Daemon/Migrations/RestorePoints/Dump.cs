@@ -12,8 +12,9 @@ internal static class Dump
     /// <summary>For tables that somebody has locked against reading: whoever does that for longer is told, not waited for.</summary>
     private static readonly TimeSpan LockWait = TimeSpan.FromMinutes(1);
 
-    /// <summary>Bytes between two reports.</summary>
-    private const long Step = 32 << 20;
+    // As the statistics have them: pg_table_size() would wait for whoever has locked a table.
+    private const string IndexBytes =
+        "SELECT (coalesce(sum(relpages), 0) * pg_catalog.current_setting('block_size')::bigint)::bigint FROM pg_catalog.pg_class WHERE relkind = 'i'";
 
     /// <summary>
     /// 1. A snapshot, so that what the point says of the ledger is what the dump holds. 2. Room for it. 3. pg_dump, uncompressed, into zstd, into the file.
@@ -21,7 +22,7 @@ internal static class Dump
     /// <param name="point">With its id and what it is for.</param>
     /// <param name="root">Of the file system, where the tools are looked for.</param>
     public static async Task<RestorePoint> TakeAsync(
-        RestorePoint point, RestorePointStore store, DatabaseAddress address, string application, string root, IProgress<string> messages, CancellationToken cancellationToken)
+        RestorePoint point, RestorePointStore store, DatabaseAddress address, string application, string root, IWorkProgress messages, CancellationToken cancellationToken)
     {
         await using ServerSession session = await ServerSession.OpenAsync(address, application, cancellationToken);
         PostgresTools tools = await PostgresTools.FindAsync(session.Major, 0, root, cancellationToken);
@@ -29,21 +30,16 @@ internal static class Dump
         point = await DescribeAsync(session, point, cancellationToken);
         string snapshot = await session.ValueAsync<string>("SELECT pg_export_snapshot()", cancellationToken);
         store.Prepare(Estimate(point, store));                                                                                     // 2
-        long reported = 0;
-        void Report(long done)
-        {
-            if (done - reported < Step) return;
-            reported = done;
-            messages.Report($"dumped {Megabytes(done)} MB; the database has {Megabytes(point.DatabaseSize)} MB with its indexes");
-        }
         messages.Report($"dumping {point.Database}, {Megabytes(point.DatabaseSize)} MB with its indexes");
+        // What pg_dump writes uncompressed comes near to what all takes but the indexes.
+        var transfer = new Transfer(messages, $"dumping {point.Database}", point.DatabaseSize - await session.ValueAsync<long>(IndexBytes, cancellationToken));
         try
         {
             // Synchronously, as the disk's seam is; pg_dump is awaited in there.
             return await Task.Factory.StartNew(() => store.Write(point with { Tool = tools.Major }, file =>                         // 3
                 ToolProgram.RunAsync(
                     tools.Dump, ["--format=custom", "--compress=0", $"--snapshot={snapshot}", $"--lock-wait-timeout={LockWait.TotalMilliseconds:0}", "--no-password"], Environment(address, application), null,
-                    pipe => Zstd.Compress(pipe, file, Level, Report, cancellationToken), cancellationToken).GetAwaiter().GetResult()),
+                    pipe => Zstd.Compress(pipe, file, Level, transfer.Reach, cancellationToken), cancellationToken).GetAwaiter().GetResult()),
                 CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
         catch (IOException e)

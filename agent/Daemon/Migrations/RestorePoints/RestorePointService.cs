@@ -42,7 +42,7 @@ internal sealed class RestorePointService(
     /// <summary>Takes one, then removes those that the operator's limits do not keep.</summary>
     /// <exception cref="OperatorException">Nothing is left of it: <see cref="ExitCode.Unreachable"/> where the server does not answer, else <see cref="ExitCode.Refused"/>.</exception>
     public async Task<RestorePoint> TakeAsync(
-        AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+        AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
         using IDisposable turn = await TurnAsync(app, scratch: false, cancellationToken);
         RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
@@ -104,7 +104,7 @@ internal sealed class RestorePointService(
     /// <param name="reason">Its deployment names the restore for <see cref="SwapBackAsync"/>.</param>
     /// <exception cref="OperatorException">The database is as it was before.</exception>
     public async Task<Restored> RestoreAsync(
-        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
         RestorePoint point = Find(app, options, id);
         string application = Application(reason);
@@ -127,7 +127,7 @@ internal sealed class RestorePointService(
         {
             messages.Report($"restoring {point.Id} into {name}");
             await server.CreateLikeOwnAsync(name, cancellationToken);
-            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, cancellationToken);
+            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, messages, cancellationToken);
             messages.Report($"swapping: {address.Name} is {formerName} from now on");
             await server.SwapAsync(name, formerName, CancellationToken.None);   // whether it happened must be known
         }
@@ -144,7 +144,7 @@ internal sealed class RestorePointService(
     /// <summary>As <see cref="RestoreAsync"/>, for a person: under the lock that hosts migrate under.</summary>
     /// <exception cref="OperatorException">A host migrates now (<see cref="ExitCode.Refused"/>); else as <see cref="RestoreAsync"/>.</exception>
     public async Task<Restored> RestoreByHandAsync(
-        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
         await using Session session = await Session.OpenAsync(new AppDatabase(app, options, address), Application(reason), time, cancellationToken);
         try
@@ -208,7 +208,7 @@ internal sealed class RestorePointService(
     }
 
     /// <summary>Makes a scratch database of a restore point. One at a time for an app.</summary>
-    public async Task<ScratchDatabase> ScratchAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, CancellationToken cancellationToken)
+    public async Task<ScratchDatabase> ScratchAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, IWorkProgress messages, CancellationToken cancellationToken)
     {
         if (point.Name is not null)
             throw new OperatorException(ExitCode.Refused, $"restore point {point.Id} was made by a command of your own: only a dump can be tried", "name one that pg_dump made: agentctl db list");
@@ -225,7 +225,7 @@ internal sealed class RestorePointService(
         {
             foreach (string left in (await server.ListAsync(cancellationToken)).Where(left => names.IdOf(Beside.Scratch, left) is not null)) await server.DropAsync(left, cancellationToken);
             await server.CreateLikeOwnAsync(name, cancellationToken);
-            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, cancellationToken);
+            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, messages, cancellationToken);
             return new ScratchDatabase(address.WithDatabase(name), point, EndAsync);
         }
         catch
@@ -237,7 +237,7 @@ internal sealed class RestorePointService(
 
     /// <summary>Reads the dump, restores it into a scratch database, and compares: every table has the rows, and the database the large objects, that the dump has.</summary>
     /// <exception cref="OperatorException">It could not be tried, or it is damaged (<see cref="ExitCode.Refused"/>).</exception>
-    public async Task<Verification> VerifyAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, IProgress<string> messages, CancellationToken cancellationToken)
+    public async Task<Verification> VerifyAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, IWorkProgress messages, CancellationToken cancellationToken)
     {
         if (point.Name is null)
         {
@@ -245,30 +245,30 @@ internal sealed class RestorePointService(
             await Store(app, options).CheckAsync(point, cancellationToken);
             messages.Report($"restoring {point.Id} into a scratch database");
         }
-        await using ScratchDatabase scratch = await ScratchAsync(app, options, address, point, by, cancellationToken);
+        await using ScratchDatabase scratch = await ScratchAsync(app, options, address, point, by, messages, cancellationToken);
         await using ServerSession session = await ServerSession.OpenAsync(scratch.Address, Application(new RestorePointReason(null, null, by)), cancellationToken);
         messages.Report("counting what the dump holds");
-        DumpCounts counts = await Of(app, options, point).CountAsync(session.Major, cancellationToken);
+        DumpCounts counts = await Of(app, options, point).CountAsync(session.Major, messages, cancellationToken);
         messages.Report("counting what came back");
         return await Verification.CompareAsync(counts, session, cancellationToken);
     }
 
     // One that is put back must not be retired by the one that is taken before.
     private Task<RestorePoint> TakeKeepingAsync(
-        RestorePoint wanted, AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+        RestorePoint wanted, AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
         RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
         return TakeAsync(app, options with { RestorePoints = kept with { Keep = int.MaxValue, MaxAge = null, MaxSize = null } }, address, reason, messages, cancellationToken);
     }
 
-    private async Task RestoreIntoAsync(AppName app, DatabaseOptions options, RestorePoint point, DatabaseAddress into, string application, CancellationToken cancellationToken)
+    private async Task RestoreIntoAsync(AppName app, DatabaseOptions options, RestorePoint point, DatabaseAddress into, string application, IWorkProgress messages, CancellationToken cancellationToken)
     {
         int server;
         await using (ServerSession session = await ServerSession.OpenAsync(into, application, cancellationToken)) server = session.Major;
         lock (restoring) restoring[app] = restoring.GetValueOrDefault(app) + 1;
         try
         {
-            await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, cancellationToken);
+            await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, messages, cancellationToken);
         }
         finally
         {

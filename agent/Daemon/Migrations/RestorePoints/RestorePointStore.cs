@@ -136,14 +136,20 @@ internal sealed class RestorePointStore(IDisk disk, string directory, TimeProvid
     }
 
     /// <summary>Decompresses a dump.</summary>
+    /// <param name="reached">Takes the bytes of the file read so far; null: nobody wants them.</param>
     /// <exception cref="OperatorException">It is damaged (<see cref="ExitCode.Refused"/>); what was written until then is worth nothing.</exception>
-    public void Read(RestorePoint point, Action<ReadOnlyMemory<byte>> write, CancellationToken cancellationToken)
+    public void Read(RestorePoint point, Action<ReadOnlyMemory<byte>> write, Action<long>? reached, CancellationToken cancellationToken)
     {
         try
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
             using var file = new HashingStream(disk.OpenRead(DumpPath(point)), hash, null);
-            Zstd.Decompress(file, write, cancellationToken);
+            Zstd.Decompress(
+                file, chunk =>
+                {
+                    write(chunk);
+                    reached?.Invoke(file.Length);
+                }, cancellationToken);
             if (Convert.ToHexStringLower(hash.GetHashAndReset()) != point.Sha256) throw new InvalidDataException("its SHA-256 is another");
         }
         catch (InvalidDataException e)

@@ -2,6 +2,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
+using Agent.Daemon.Migrations;
 using Agent.Daemon.Migrations.Planning;
 using Agent.Daemon.State;
 using Agent.Tests.Fakes;
@@ -73,9 +74,13 @@ public sealed class ReleaseOnHostTests : IDisposable
 
     private ReleaseOnHost Releases() => new(world.Engine, world.Configuration, world.Source, world.Installed, world.Disk);
 
-    private sealed class Silence : IProgress<string>
+    private sealed class Silence : IWorkProgress
     {
         public void Report(string value)
+        {
+        }
+
+        public void Report(string what, long done, long total)
         {
         }
     }

@@ -36,6 +36,9 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public DatabaseOptions Options { get; set; } = new("DATABASE_URL");
 
+    /// <summary>As the app's environment has it; null: the server's own.</summary>
+    public string? Url { get; set; }
+
     public RestorePointService Points { get; }
 
     public ManualTime Time { get; } = new();
@@ -48,6 +51,9 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     /// <summary>What was told on the way.</summary>
     public List<string> Said { get; } = [];
+
+    /// <summary>How far transfers were, on the way.</summary>
+    public List<(string What, long Done, long Total)> Transfers { get; } = [];
 
     /// <summary>Databases of the server that belong to this one.</summary>
     public async Task<IReadOnlyList<string>> DatabasesAsync() => await server.QueryAsync("postgres", $"SELECT datname FROM pg_database WHERE datname LIKE '{Database}%' AND datname !~ '^{Database}[0-9]' ORDER BY 1");
@@ -68,7 +74,7 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public IReadOnlyList<string> Files() => [.. System.IO.Directory.GetFiles(Directory).Select(path => Path.GetFileName(path)).Order()];
 
-    public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string> { ["DATABASE_URL"] = server.UrlOf(Database) }, null, null, null, 3) { Database = Options };
+    public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string> { ["DATABASE_URL"] = Url ?? server.UrlOf(Database) }, null, null, null, 3) { Database = Options };
 
     public AppDefinition Define(AppName app, string? releaseYaml) => throw new NotSupportedException();
 
@@ -80,17 +86,22 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public void Dispose() => directory.Dispose();
 
-    private IProgress<string> Progress => new Sink(Said);
+    private IWorkProgress Progress => new Sink(this);
 
     private static RestorePointReason Reason(string? deployment) => new("v1.0.0", deployment, "uid 0 (root)");
 
     private Task AsSuperuserAsync(string database, IReadOnlyList<string> statements, CancellationToken cancellationToken) => server.ExecuteAsync(database, statements);
 
-    private sealed class Sink(List<string> said) : IProgress<string>
+    private sealed class Sink(RestorePointHost host) : IWorkProgress
     {
         public void Report(string value)
         {
-            lock (said) said.Add(value);
+            lock (host.Said) host.Said.Add(value);
+        }
+
+        public void Report(string what, long done, long total)
+        {
+            lock (host.Said) host.Transfers.Add((what, done, total));
         }
     }
 }

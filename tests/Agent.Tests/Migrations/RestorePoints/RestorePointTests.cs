@@ -84,6 +84,26 @@ public sealed class RestorePointTests(PostgresServer server)
     }
 
     [Fact]
+    public async Task How_far_dump_and_restore_are_is_told()
+    {
+        using RestorePointHost host = await NewAsync("CREATE TABLE noise AS SELECT md5(random()::text) || md5(random()::text) AS a FROM generate_series(1, 120000)");
+        RestorePoint point = await host.TakeAsync();
+        Rises($"dumping {host.Database}", 0.25);
+        await host.RestoreAsync(point.Id, "shop-8");
+        Rises($"restoring {point.Id}", 0.6, point.Size);
+
+        void Rises(string what, double until, long? total = null)
+        {
+            (string What, long Done, long Total)[] told = [.. host.Transfers.Where(one => one.What == what)];
+            Assert.True(told.Length >= 3, $"{what}: {told.Length} times");
+            Assert.Equal(told.Select(one => one.Done), told.Select(one => one.Done).Order().Distinct());
+            Assert.All(told, one => Assert.InRange(one.Done, 1, one.Total));
+            Assert.True(told[^1].Done >= until * told[^1].Total, $"{what}: {told[^1]}");
+            if (total is not null) Assert.All(told, one => Assert.Equal(total, one.Total));
+        }
+    }
+
+    [Fact]
     public async Task It_says_what_the_ledger_had_at_that_moment()
     {
         using RestorePointHost host = await NewAsync(
@@ -186,7 +206,7 @@ public sealed class RestorePointTests(PostgresServer server)
         OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => host.VerifyAsync(point));
         Assert.Contains($"restore point {point.Id} is damaged", e.Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<OperatorException>(() => host.RestoreAsync(point.Id));
-        Assert.Throws<OperatorException>(() => host.Points.Store(RestorePointHost.Shop, host.Options).Read(point, _ => { }, Token));
+        Assert.Throws<OperatorException>(() => host.Points.Store(RestorePointHost.Shop, host.Options).Read(point, _ => { }, null, Token));
         Assert.Equal([host.Database], await host.DatabasesAsync());
     }
 
@@ -365,7 +385,7 @@ public sealed class RestorePointTests(PostgresServer server)
     {
         RestorePointStore store = host.Points.Store(RestorePointHost.Shop, host.Options);
         using var whole = new MemoryStream();
-        store.Read(point, chunk => whole.Write(chunk.Span), Token);
+        store.Read(point, chunk => whole.Write(chunk.Span), null, Token);
         using var cut = new MemoryStream();
         Zstd.Compress(new MemoryStream(whole.ToArray()[..(int)(whole.Length * 0.7)]), cut, 3, _ => { }, Token);
         await File.WriteAllBytesAsync(store.DumpPath(point), cut.ToArray(), Token);
