@@ -73,7 +73,7 @@ internal sealed class RestorePointFigure(string directory, int samples, int perc
 
     private async Task<IReadOnlyList<Figure>> MeasureAsync(long size, CancellationToken cancellationToken)
     {
-        var store = new RestorePointStore(new Disk(), $"{directory}/points", TimeProvider.System);
+        var store = RestorePointStore.In($"{directory}/points", new Disk(), TimeProvider.System);
         List<double> bare = [], ours = [], bareSize = [], oursSize = [];
         string dump = $"{directory}/bare.dump";
         for (int sample = 0; sample < samples; sample++)

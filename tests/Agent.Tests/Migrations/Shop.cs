@@ -4,6 +4,7 @@ using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Migrations;
 using Agent.Tests.Fakes;
+using Agent.Tests.Protos;
 using Npgsql;
 
 namespace Agent.Tests.Migrations;
@@ -40,6 +41,12 @@ internal sealed class Shop : IDisposable
     public string? Url { get; set; }
 
     public static async Task<Shop> NewAsync(PostgresServer server) => new(server, await server.NewDatabaseAsync());
+
+    public AppDatabase Database => new(App, Options, DatabaseAddress.Of(Options, new Dictionary<string, string> { ["DATABASE_URL"] = Url ?? server.UrlOf(Name) }, new Dictionary<string, string>()));
+
+    /// <summary>Ends the agent's session that waits for a lock of another one, as soon as there is one.</summary>
+    public Task CutWaitingAsync() => Eventually.HoldsAsync(async () => await OneAsync(
+        $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{Name}' AND application_name LIKE 'agentd %' AND wait_event_type = 'Lock'") != "0");
 
     /// <summary>A release with SQL files, by name.</summary>
     public DatabaseUser Release(string version, params (string Name, string Text)[] files)
@@ -196,6 +203,9 @@ internal sealed class PointsInMemory : IRestorePoints
 {
     public List<PointInTime> All { get; } = [];
 
+    /// <summary>Where they lie is away; null: it is there.</summary>
+    public OperatorException? Away { get; set; }
+
     /// <summary>What was asked for, in order.</summary>
     public List<string> Asked { get; } = [];
 
@@ -206,7 +216,8 @@ internal sealed class PointsInMemory : IRestorePoints
     {
     }
 
-    public IReadOnlyList<PointInTime> List(AppName app, DatabaseOptions options) => All;
+    public Task<IReadOnlyList<PointInTime>> ListAsync(AppName app, DatabaseOptions options, CancellationToken cancellationToken) =>
+        Away is null ? Task.FromResult<IReadOnlyList<PointInTime>>(All) : throw Away;
 
     public Task<string> TakeAsync(AppDatabase database, string? release, string deployment, IProgress<string> messages, CancellationToken cancellationToken)
     {

@@ -32,7 +32,7 @@ internal sealed class Rehearsals(MigrationTools tools, DeploymentEngine engine, 
         if (definition.Migrations is { Directory: null })
             throw new OperatorException(ExitCode.Refused, $"{preview.To.Version} migrates by a command of its own, which knows only the app's own database", "try it on a copy of the host; only SQL files can be rehearsed");
         AppDatabase own = MigrationPlans.Of(definition, tools);
-        RestorePoint chosen = points.Find(app, options, point);
+        RestorePoint chosen = await points.FindAsync(app, options, point, cancellationToken);
         messages.Report($"restoring {chosen.Id} into a scratch database");
         await using ScratchDatabase scratch = await points.ScratchAsync(app, options, own.Address, chosen, request.By, messages, cancellationToken);
         return await InAsync(tools, new AppDatabase(app, options, scratch.Address), to.Release, chosen, messages, cancellationToken);

@@ -17,8 +17,8 @@ internal sealed class Restore(IDisk disk, RestorePointStore store, RestorePoint 
         PostgresTools tools = await ToolsAsync(server, cancellationToken);
         IReadOnlyDictionary<string, string> environment = Dump.Environment(into, application);
         var transfer = new Transfer(messages, $"restoring {point.Id}", point.Size);
-        // Temporary names, so that what a kill leaves is a leftover like any other.
-        string list = Path.Combine(store.Directory, $"{point.Id}.list{DurableOperations.TemporarySuffix}"), dump = Path.Combine(store.Directory, $"{point.Id}.dump{DurableOperations.TemporarySuffix}");
+        disk.MakeDirectories(store.Work, DurableOperations.Mode700);
+        string list = Path.Combine(store.Work, $"{point.Id}.list"), dump = Path.Combine(store.Work, $"{point.Id}.dump");
         try
         {
             string[] contents = await ContentsAsync(tools, cancellationToken);

@@ -30,7 +30,7 @@ internal sealed class RestorePointService(
 
     private readonly ConcurrentDictionary<(AppName App, bool Scratch), SemaphoreSlim> gates = new();
 
-    /// <summary>How many restores of an app have files of their own in its directory now.</summary>
+    /// <summary>How many restores of an app have files of their own on this host now.</summary>
     private readonly Dictionary<AppName, int> restoring = [];
 
     /// <summary>This host, as restore points and names of databases tell it.</summary>
@@ -47,10 +47,10 @@ internal sealed class RestorePointService(
         using IDisposable turn = await TurnAsync(app, scratch: false, cancellationToken);
         RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
         RestorePointStore store = Store(app, options);
-        Tidy(app, store);
+        await TidyAsync(app, store, cancellationToken);
         DateTimeOffset now = time.GetUtcNow();
         var point = new RestorePoint(
-            store.FreeId(reason.Deployment ?? $"{app}-{now.UtcDateTime:yyyyMMdd-HHmmss}"), app.Value, now, address.Name, Host, reason.By)
+            await store.FreeIdAsync(reason.Deployment ?? $"{app}-{now.UtcDateTime:yyyyMMdd-HHmmss}", cancellationToken), app.Value, now, address.Name, Host, reason.By)
         {
             Release = reason.Release,
             Deployment = reason.Deployment,
@@ -61,41 +61,51 @@ internal sealed class RestorePointService(
         else
         {
             await using (ServerSession session = await ServerSession.OpenAsync(address, application, cancellationToken)) point = await Dump.DescribeAsync(session, point, cancellationToken);
-            store.Prepare(0);
-            point = store.Add(point with { Name = await new OperatorsCommand(supervisor, configuration, configuration.App(app), kept).TakeAsync(point.Id, messages, cancellationToken) });
+            await store.PrepareAsync(0, cancellationToken);
+            string name = await new OperatorsCommand(supervisor, configuration, configuration.App(app), kept).TakeAsync(point.Id, messages, cancellationToken);
+            point = await store.AddAsync(point with { Name = name }, cancellationToken);
         }
         logger.RestorePointTaken(app.Value, point.Id, point.Size, reason.By);
-        foreach (string gone in store.Retire(kept, reason.Deployment)) logger.RestorePointRetired(app.Value, gone);
+        foreach (string gone in await store.RetireAsync(kept, reason.Deployment, cancellationToken)) logger.RestorePointRetired(app.Value, gone);
         return point;
     }
 
     /// <summary>Newest first, each with why it stays.</summary>
-    public IReadOnlyList<KeptRestorePoint> List(AppName app, DatabaseOptions options)
+    /// <exception cref="OperatorException">Their store is away (<see cref="ExitCode.Unreachable"/>).</exception>
+    public async Task<IReadOnlyList<KeptRestorePoint>> ListAsync(AppName app, DatabaseOptions options, CancellationToken cancellationToken)
     {
         RestorePointStore store = Store(app, options);
-        if (gates.GetOrAdd((app, false), _ => new SemaphoreSlim(1)) is var gate && gate.Wait(0))
+        if (gates.GetOrAdd((app, false), _ => new SemaphoreSlim(1)) is var gate && await gate.WaitAsync(0, cancellationToken))
         {
             try
             {
-                Tidy(app, store);
+                await TidyAsync(app, store, cancellationToken);
             }
             catch (IOException e)
             {
-                logger.NotTidied(app.Value, store.Directory, e.Message);
+                logger.NotTidied(app.Value, store.Where, e.Message);
             }
             finally
             {
                 gate.Release();
             }
         }
-        return [.. store.Reasons(options.RestorePoints ?? new RestorePointOptions(), null).Select(kept => new KeptRestorePoint(kept.Point, kept.Because ?? "goes when the next is taken"))];
+        return [.. (await store.ReasonsAsync(options.RestorePoints ?? new RestorePointOptions(), null, cancellationToken)).Select(kept => new KeptRestorePoint(kept.Point, kept.Because ?? "goes when the next is taken"))];
     }
 
     /// <param name="id">Empty: the newest.</param>
-    /// <exception cref="OperatorException">There is none (<see cref="ExitCode.Usage"/>).</exception>
-    public RestorePoint Find(AppName app, DatabaseOptions options, string id) => Store(app, options).Find(id);
+    /// <exception cref="OperatorException">There is none (<see cref="ExitCode.Usage"/>), or their store is away.</exception>
+    public Task<RestorePoint> FindAsync(AppName app, DatabaseOptions options, string id, CancellationToken cancellationToken) => Store(app, options).FindAsync(id, cancellationToken);
 
-    public RestorePointStore Store(AppName app, DatabaseOptions options) => RestorePointStore.Of(disk, configuration.Agent.Data, app, options.RestorePoints, time);
+    public RestorePointStore Store(AppName app, DatabaseOptions options) => RestorePointStore.Of(disk, configuration.Agent.Data, app, Host, options.RestorePoints, time);
+
+    /// <summary>Removes what a crash may have left on this host. No restore point of the app may be under way.</summary>
+    public void RemoveLeftovers(AppName app, DatabaseOptions options)
+    {
+        RestorePointStore store = Store(app, options);
+        RemoveWork(app, store);
+        if (options.RestorePoints?.Store is null) store.RemoveLeftoversAsync(CancellationToken.None).GetAwaiter().GetResult();   // a directory answers at once; a store is tidied by the next take
+    }
 
     /// <summary>
     /// Puts the database back to a restore point: 1. takes a new one of what is there, 2. restores beside, 3. swaps. Before 3 nothing of the app's database changes; 3 ends every
@@ -106,7 +116,7 @@ internal sealed class RestorePointService(
     public async Task<Restored> RestoreAsync(
         AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
-        RestorePoint point = Find(app, options, id);
+        RestorePoint point = await FindAsync(app, options, id, cancellationToken);
         string application = Application(reason);
         if (point.Name is not null)
         {
@@ -166,7 +176,9 @@ internal sealed class RestorePointService(
     /// <exception cref="OperatorException">The operator's command restored in place, which only a person can take back (<see cref="ExitCode.NeedsOperator"/>); else it was not taken back yet.</exception>
     public async Task<bool> SwapBackAsync(AppName app, DatabaseOptions options, DatabaseAddress address, string deployment, CancellationToken cancellationToken)
     {
-        if (Store(app, options).List().FirstOrDefault(point => point.Deployment == deployment && point.BeforeRestoreOf is not null) is { } before)
+        // Only a directory has points of the operator's command; and a store that is away must not bar the way back.
+        IReadOnlyList<RestorePoint> taken = options.RestorePoints?.Store is null ? await Store(app, options).ListAsync(cancellationToken) : [];
+        if (taken.FirstOrDefault(point => point.Deployment == deployment && point.BeforeRestoreOf is not null) is { } before)
             throw new OperatorException(
                 ExitCode.NeedsOperator, $"restore_command was to put {app}'s database back to {before.BeforeRestoreOf}, in place: nobody knows how far it came",
                 $"look at the database; what it was is restore point {before.Id}: agentctl db restore {before.Id} --app {app}");
@@ -276,11 +288,17 @@ internal sealed class RestorePointService(
         }
     }
 
-    private void Tidy(AppName app, RestorePointStore store)
+    private async Task TidyAsync(AppName app, RestorePointStore store, CancellationToken cancellationToken)
+    {
+        RemoveWork(app, store);
+        await store.RemoveLeftoversAsync(cancellationToken);
+    }
+
+    private void RemoveWork(AppName app, RestorePointStore store)
     {
         lock (restoring)
         {
-            if (restoring.GetValueOrDefault(app) == 0) store.RemoveLeftovers();
+            if (restoring.GetValueOrDefault(app) == 0) store.RemoveWork();
         }
     }
 

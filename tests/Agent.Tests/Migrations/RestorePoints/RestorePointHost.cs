@@ -47,7 +47,7 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public IReadOnlyList<AppOptions> Apps => [App(Shop)];
 
-    public string Directory => Points.Store(Shop, Options).Directory;
+    public string Directory => Points.Store(Shop, Options).Where;
 
     /// <summary>What was told on the way.</summary>
     public List<string> Said { get; } = [];
@@ -71,6 +71,8 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
     public Task<bool> SwapBackAsync(string deployment) => Points.SwapBackAsync(Shop, Options, Address, deployment, TestContext.Current.CancellationToken);
 
     public Task<Verification> VerifyAsync(RestorePoint point) => Points.VerifyAsync(Shop, Options, Address, point, "uid 0 (root)", Progress, TestContext.Current.CancellationToken);
+
+    public Task<IReadOnlyList<KeptRestorePoint>> ListAsync() => Points.ListAsync(Shop, Options, TestContext.Current.CancellationToken);
 
     public IReadOnlyList<string> Files() => [.. System.IO.Directory.GetFiles(Directory).Select(path => Path.GetFileName(path)).Order()];
 

@@ -56,8 +56,51 @@ public sealed class RestorePointTests(PostgresServer server)
         Assert.Equal("false", (await OneAsync(host, "SELECT has_database_privilege('pg_monitor', current_database(), 'CONNECT')")).ToLowerInvariant());
         Assert.Equal([host.Database, restored.Former!], await host.DatabasesAsync());
         Assert.Equal("0", (await server.QueryAsync(restored.Former!, "SELECT count(*) FROM pg_class WHERE relname = 'orders'"))[0]);
-        Assert.Equal(2, host.Points.List(RestorePointHost.Shop, host.Options).Count);
-        Assert.Equal(restored.Before.Id, host.Points.List(RestorePointHost.Shop, host.Options)[0].Point.Id);
+        Assert.Equal(2, (await host.ListAsync()).Count);
+        Assert.Equal(restored.Before.Id, (await host.ListAsync())[0].Point.Id);
+    }
+
+    [Fact]
+    public async Task A_store_that_holds_releases_keeps_them_for_nobody_else_to_read()
+    {
+        using var store = new TemporaryDirectory();
+        File.SetUnixFileMode(store.Path, (UnixFileMode)0b111_101_101);
+        store.Write("metadata/timestamp.json", "{}");
+        using RestorePointHost host = await NewAsync(Contents);
+        host.Options = host.Options with { RestorePoints = new() { Store = store.Path, Keep = 2, Jobs = 2 } };
+        RestorePoint point = await host.TakeAsync();
+        string place = Path.Combine(store.Path, "restore-points", "shop", "web-1");
+        Assert.Equal((place, $"{point.Id}.dump.zst {point.Id}.json"), (host.Directory, string.Join(' ', host.Files())));
+        Assert.All(host.Files(), file => Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(Path.Combine(place, file))));
+        foreach (string directory in new[] { place, Path.GetDirectoryName(place)!, Path.Combine(store.Path, "restore-points") })
+            Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(directory));
+        Assert.Empty((await host.VerifyAsync(point)).Differences);
+        await ExecuteAsync(host, "DROP TABLE orders CASCADE");
+        await host.RestoreAsync(point.Id, "shop-9");
+        Assert.Equal("5000", await OneAsync(host, "SELECT count(*) FROM public.orders"));
+        Assert.True(await host.SwapBackAsync("shop-9"));
+        host.Time.Advance(TimeSpan.FromHours(1));
+        RestorePoint last = await host.TakeAsync();
+        Assert.Equal([last.Id, "shop-9"], (await host.ListAsync()).Select(kept => kept.Point.Id));
+        Assert.Equal(4, host.Files().Count);
+        Assert.True(File.Exists(Path.Combine(store.Path, "metadata/timestamp.json")));
+    }
+
+    [Fact]
+    public async Task A_store_that_is_not_mounted_is_told_and_nothing_is_written_in_its_place()
+    {
+        using var store = new TemporaryDirectory();
+        string share = Path.Combine(store.Path, "share");
+        using RestorePointHost host = await NewAsync("CREATE TABLE t AS SELECT 1 AS a");
+        host.Options = host.Options with { RestorePoints = new() { Store = share } };
+        foreach (Func<Task> ask in new Func<Task>[] { () => host.TakeAsync(), () => host.ListAsync(), () => host.RestoreAsync("shop-1") })
+        {
+            OperatorException e = await Assert.ThrowsAsync<OperatorException>(ask);
+            Assert.Equal((ExitCode.Unreachable, $"the store {share} cannot be read: there is no such directory", "check the directory and its mount"), (e.Code, e.Message, e.Remedy));
+        }
+        Assert.False(await host.SwapBackAsync("shop-1"));   // it needs no restore point
+        host.Points.RemoveLeftovers(RestorePointHost.Shop, host.Options);
+        Assert.Empty(Directory.GetFileSystemEntries(store.Path));
     }
 
     [Fact]
@@ -141,7 +184,7 @@ public sealed class RestorePointTests(PostgresServer server)
         OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => taking);
         Assert.Equal("pg_dump failed: exit status 137", e.Message);
         Assert.Empty(host.Files());
-        Assert.Empty(host.Points.List(RestorePointHost.Shop, host.Options));
+        Assert.Empty(await host.ListAsync());
     }
 
     [Fact]
@@ -389,7 +432,7 @@ public sealed class RestorePointTests(PostgresServer server)
         using var cut = new MemoryStream();
         Zstd.Compress(new MemoryStream(whole.ToArray()[..(int)(whole.Length * 0.7)]), cut, 3, _ => { }, Token);
         await File.WriteAllBytesAsync(store.DumpPath(point), cut.ToArray(), Token);
-        return store.Add(point with { Sha256 = Convert.ToHexStringLower(SHA256.HashData(cut.ToArray())), Size = cut.Length });
+        return await store.AddAsync(point with { Sha256 = Convert.ToHexStringLower(SHA256.HashData(cut.ToArray())), Size = cut.Length }, Token);
     }
 
     /// <summary>As kill -9 does: the one that works at a database whose name begins like this.</summary>
