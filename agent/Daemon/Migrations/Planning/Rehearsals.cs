@@ -25,7 +25,7 @@ internal sealed class Rehearsals(MigrationTools tools, DeploymentEngine engine, 
     {
         AppName app = request.App;
         DeploymentPreview preview = await engine.PreviewAsync(request, cancellationToken);
-        using ReadableRelease to = await releases.OpenAsync(app, preview.To, request.By, messages, cancellationToken);
+        using ReadableRelease to = await releases.OpenAsync(app, preview.To, request.By, mayFetch: true, messages, cancellationToken);
         AppDefinition definition = to.Release.Definition;
         if (definition.Database is not { } options)
             throw new OperatorException(ExitCode.Refused, $"{app} has no database that agentd knows of", $"write 'database: DATABASE_URL' into apps.d/{app}.yaml, and the URL into its secrets");

@@ -20,14 +20,16 @@ internal sealed class ReadableRelease(DatabaseUser release, Action end) : IDispo
 /// <summary>Gets at a release's migrations: where it is laid out, or else among the downloads. Nothing that runs sees it.</summary>
 internal sealed class ReleaseOnHost(DeploymentEngine engine, IConfiguration configuration, IArtifactSource source, InstalledReleases installed, IDisk disk)
 {
-    /// <exception cref="OperatorException">It is not on this host, and cannot be fetched now; or its agent.yaml is wrong.</exception>
-    public async Task<ReadableRelease> OpenAsync(AppName app, ReleaseRef wanted, string by, IWorkProgress messages, CancellationToken cancellationToken)
+    /// <param name="mayFetch">Who asks may have it fetched, which takes room, and keeps deployments of the app waiting meanwhile.</param>
+    /// <exception cref="OperatorException">It is not on this host, and may not or cannot be fetched now; or its agent.yaml is wrong.</exception>
+    public async Task<ReadableRelease> OpenAsync(AppName app, ReleaseRef wanted, string by, bool mayFetch, IWorkProgress messages, CancellationToken cancellationToken)
     {
         if (installed.Holds(app, wanted))
         {
             AppDefinition definition = configuration.Define(app, installed.ReadText(app, wanted.Version, "agent.yaml"));
             return new ReadableRelease(new DatabaseUser(wanted.Version, installed.ReleaseDirectory(app, wanted.Version), definition), static () => { });
         }
+        if (!mayFetch) throw new OperatorException(ExitCode.Refused, $"{app} {wanted.Version} is not on this host, and only a deployer may have it fetched", "ask a deployer for the plan, or look at it once it is on this host");
         IDisposable turn = engine.TakeTurn(app, by);   // a deployment fetches into the same place, and sweeps it
         try
         {
