@@ -3,6 +3,7 @@ using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Health;
+using Npgsql;
 using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
 
 namespace Agent.Daemon.Migrations;
@@ -52,6 +53,8 @@ internal sealed class MigrationRun(
     /// <summary>The row of this host says less than what is so when the target is kept.</summary>
     public bool HasLearnt => own is var (release, known) && (release != Target.Version.Text || !known.SetEquals(Target.Names));
 
+    private bool Migrates => target.Definition.Migrations is not null || source?.Definition.Migrations is not null;
+
     // What both know, and the older version: whichever of the two runs, no more is claimed.
     private IReadOnlySet<string> KnownToBoth => (Source is null ? Target.Names : Target.Names.Intersect(Source.Names)).ToHashSet(StringComparer.Ordinal);
 
@@ -73,10 +76,7 @@ internal sealed class MigrationRun(
         Pending = reader.Of(Target, seen, strict: !ignoreSchema);
         Guard = ignoreSchema ? new Guard.Go() : Guard.Of(seen, Target, Source);
         own = made ? await Session.Hosts.FindAsync(tools.Host, cancellationToken) : null;
-        if (own is var (release, known))
-            ToRegister = !known.IsSubsetOf(KnownToBoth) || !ReleaseVersion.TryParse(release, out ReleaseVersion? version) || version > Older;
-        else
-            ToRegister = made || target.Definition.Migrations is not null || source?.Definition.Migrations is not null;
+        ToRegister = !(own is var (release, known) && known.IsSubsetOf(KnownToBoth) && ReleaseVersion.TryParse(release, out ReleaseVersion? version) && version <= Older);
     }
 
     /// <summary>Waits for the lock, for as long as <paramref name="needed"/> says so, and looks again.</summary>
@@ -114,7 +114,17 @@ internal sealed class MigrationRun(
     /// <param name="committed">The target runs, and nothing else will.</param>
     public async Task RegisterAsync(bool committed, CancellationToken cancellationToken)
     {
-        if (Session.Locked) await Session.Ledger.MakeAsync(cancellationToken);
+        try
+        {
+            if (Session.Locked) await Session.Ledger.MakeAsync(cancellationToken);
+        }
+        catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.ReadOnlySqlTransaction && !Migrates)
+        {
+            // Nothing of this release needs the ledger. Only a later one that contracts would miss the row, and that one cannot make the ledger either.
+            Say($"{database.Address.User} may not make agentd's tables, and no release of {database.App} has needed them yet: {Spoken.Line(e.MessageText, 300)}");
+            ToRegister = false;
+            return;
+        }
         if (committed) await Session.Hosts.WriteAsync(tools.Host, Target.Version.Text, Target.Names, cancellationToken);
         else await Session.Hosts.WriteAsync(tools.Host, Older.Text, KnownToBoth, cancellationToken);
         ToRegister = false;
