@@ -55,6 +55,7 @@ internal static class AgentCtl
             VersionCommand.Create(verbs),
             CompletionCommand.Create(verbs),
             CompletionCommand.CreateComplete(verbs),
+            DialStdioCommand.Create(verbs),
             new HelpOption { Action = new HelpWithExamples() },
             new VersionOption { Action = new PrintVersion() },
         };

@@ -197,6 +197,7 @@ internal sealed class HelpWithExamples : SynchronousCommandLineAction
 
     public override int Invoke(ParseResult parseResult)
     {
+        parseResult.CommandResult.Command.Hidden = false;   // for who asks by name
         help.Invoke(parseResult);
         if (parseResult.CommandResult.Command is not Verb verb) return 0;
         TextWriter output = parseResult.InvocationConfiguration.Output;

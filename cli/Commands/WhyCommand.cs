@@ -44,7 +44,7 @@ internal static class WhyCommand
             Outcome.Unspecified => $"{deployment.App} {deployment.ToVersion} is under way, at {Human.OrDash(deployment.Step)}",
             _ => why.Verdict.Length > 0 ? why.Verdict : DeploymentText.Failure(deployment),
         });
-        terminal.Line($"deployment {deployment.Id}, {deployment.Trigger} asked by {deployment.By}, {Human.Time(deployment.Started)}, took {Human.Took(deployment.Started, deployment.Finished)}");
+        terminal.Line($"deployment {deployment.Id}, {deployment.Trigger} asked by {DeploymentText.By(deployment)}, {Human.Time(deployment.Started)}, took {Human.Took(deployment.Started, deployment.Finished)}");
         Heading(terminal, "steps", why.Steps.Count);
         foreach (StepEvent step in why.Steps)
         {
