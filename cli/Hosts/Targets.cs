@@ -86,9 +86,6 @@ internal static class Targets
         return new Selection(own.Length > 0 ? own : [new HostEntry(Local, new HostAddress.Local(null))], RolloutDefaults.None, IsOne: false) { LeftOut = [.. inventory.Hosts.Except(own)] };
     }
 
-    /// <param name="alone">The only host that is asked: ssh may ask the person back.</param>
-    public static AgentConnection Connect(HostEntry host, TimeProvider time, bool alone = true) => new(host, Dialers.Of(host, time, alone), time);
-
     private static bool IsMinus(string term) => term[0] is '-' or '!';
 
     /// <returns>Null: there is no such host.</returns>
