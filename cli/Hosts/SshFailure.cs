@@ -35,16 +35,17 @@ internal static class SshFailure
 
     /// <param name="exit">The command's exit status there; 255: ssh itself failed.</param>
     /// <param name="errors">What came on stderr. Not trusted.</param>
-    public static OperatorException Explain(int exit, string errors, HostAddress.Ssh address, string name)
+    /// <param name="ran">What was run.</param>
+    public static OperatorException Explain(int exit, string errors, HostAddress.Ssh address, string name, string ran = "agentctl")
     {
         string ssh = Command(address);
         if (DialStdio.Error(errors) is { } told) return new OperatorException(told.Code, $"{name}: {told.What}", Remedy(told.Code, told.Remedy, name, ssh));
         return exit switch
         {
             Itself => OfSsh(errors, address, name, ssh),
-            NotFound or NotRunnable => Unreachable($"there is no agentctl on {name} that ssh finds", $"install the agent there: agentctl host bootstrap {address} --package FILE.deb; where it is installed, look at PATH: {ssh} 'echo $PATH'"),
-            (int)ExitCode.Usage => Unreachable($"agentctl on {name} is too old to be asked over ssh", $"upgrade it: agentctl host bootstrap {address} --package FILE.deb; until then: {ssh} agentctl status"),
-            _ => Unreachable($"ssh ran no agentctl on {name}: exit status {exit}{Quoted(errors)}", $"see what it says: {ssh} agentctl version"),
+            NotFound or NotRunnable when ran == "agentctl" => Unreachable($"there is no agentctl on {name} that ssh finds", $"install the agent there: agentctl host bootstrap {address} --package FILE.deb; where it is installed, look at PATH: {ssh} 'echo $PATH'"),
+            (int)ExitCode.Usage when ran == "agentctl" => Unreachable($"agentctl on {name} is too old to be asked over ssh", $"upgrade it: agentctl host bootstrap {address} --package FILE.deb; until then: {ssh} agentctl status"),
+            _ => Unreachable($"{ran} on {name} ended with exit status {exit}{Quoted(errors)}", $"see what it says: {ssh} agentctl version"),
         };
     }
 

@@ -50,10 +50,10 @@ public sealed class SshDialerTests(FakeHost host) : IClassFixture<FakeHost>
     [InlineData("echo 'command-line: line 0: Bad configuration option: x' >&2; exit 255", 4, "ssh to web1 failed: command-line: line 0: Bad configuration option: x", "-v")]
     [InlineData("echo 'bash: line 1: agentctl: command not found' >&2; exit 127", 4, "there is no agentctl on web1 that ssh finds", "agentctl host bootstrap ssh://deploy@web1:2222 --package")]
     [InlineData("echo \"error: there is no command 'agentctl dial-stdio'\" >&2; exit 2", 4, "agentctl on web1 is too old to be asked over ssh", "upgrade it")]
-    [InlineData("echo 'This account is currently not available.'; exit 1", 4, "ssh ran no agentctl on web1: exit status 1", "agentctl version")]
+    [InlineData("echo 'This account is currently not available.'; exit 1", 4, "agentctl on web1 ended with exit status 1", "agentctl version")]
     [InlineData("echo 'agentctl-dial-stdio: {\"error\":\"you may not talk to agentd\",\"fix\":\"join\",\"exit_code\":5}' >&2; exit 5", 5, "web1: you may not talk to agentd", "on web1: sudo usermod -aG agentd USER")]
     [InlineData("printf 'agentctl-dial-stdio: {\"error\":\"a\\\\u001b[31mb\\\\nc\",\"fix\":\"d\",\"exit_code\":0}\\n' >&2; exit 0", 4, "web1: a?[31mb?c", "on web1: d")]
-    [InlineData("echo 'agentctl-dial-stdio: {\"error\":7}' >&2; exit 4", 4, "ssh ran no agentctl on web1: exit status 4: agentctl-dial-stdio: {\"error\":7}", "agentctl version")]
+    [InlineData("echo 'agentctl-dial-stdio: {\"error\":7}' >&2; exit 4", 4, "agentctl on web1 ended with exit status 4: agentctl-dial-stdio: {\"error\":7}", "agentctl version")]
     [InlineData("head -c 80000 /dev/zero; sleep 60", 4, "the shell on web1 prints without end before a command runs", "start files")]
     public async Task What_went_wrong_is_told_with_what_to_do(string script, int exit, string what, string remedy)
     {
