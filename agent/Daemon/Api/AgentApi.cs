@@ -24,8 +24,9 @@ internal static class AgentApi
         builder.Services.AddSingleton<ApiCalls>();
         builder.Services.AddSingleton<AgentService>();
         builder.Services.AddSingleton<DatabaseService>();
+        builder.Services.AddSingleton<RolloutService>();
         builder.Services.AddSingleton<HealthService>();
-        builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, V1.DatabaseReflection.Descriptor, HealthReflection.Descriptor));
+        builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, V1.DatabaseReflection.Descriptor, V1.FleetReflection.Descriptor, HealthReflection.Descriptor));
         builder.Services.AddSingleton<ReflectionV1AlphaService>();   // what grpcurl and others still ask
         builder.Services.AddSingleton(new Callers(groups, options));
         builder.Services.AddSingleton(services => new AuditLog(
@@ -49,6 +50,7 @@ internal static class AgentApi
     {
         app.MapGrpcService<AgentService>();
         app.MapGrpcService<DatabaseService>();
+        app.MapGrpcService<RolloutService>();
         app.MapGrpcService<HealthService>();
         app.MapGrpcService<ReflectionService>();
         app.MapGrpcService<ReflectionV1AlphaService>();
