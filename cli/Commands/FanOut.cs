@@ -14,7 +14,7 @@ internal sealed record HostsCall(ParseResult Parsed, Terminal Terminal, bool Jso
 {
     public IReadOnlyList<HostEntry> Hosts => Selection.Hosts;
 
-    public AgentConnection Connect(HostEntry host) => new(host, Workplace.Dial(host), Time);
+    public AgentConnection Connect(HostEntry host) => new(host, Workplace.Dial(host, Hosts.Count == 1), Time);
 
     /// <summary>Runs a verb on one of the hosts.</summary>
     /// <exception cref="OperatorException">It begins with the host's name, and what to do fits the host.</exception>

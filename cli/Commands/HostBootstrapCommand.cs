@@ -30,10 +30,16 @@ internal static class HostBootstrapCommand
 
     private static async Task<int> RunAsync(Call call, HostAddress.Ssh address, BootstrapArchive archive, CancellationToken cancellationToken)
     {
-        var host = new HostEntry(address.Host, address);
-        bool mayAsk = !Console.IsInputRedirected;
-        string version = await new Bootstrap(address, mayAsk, call.Time).RunAsync(archive, call.Terminal.Progress, cancellationToken);
-        OperatorException? closed = await AskAsync(call, host, cancellationToken);
+        string version;
+        try
+        {
+            version = await new Bootstrap(address, mayAsk: !Console.IsInputRedirected, call.Time).RunAsync(archive, call.Terminal.Progress, cancellationToken);
+        }
+        catch (OperatorException e)
+        {
+            throw new OperatorException(e.Code, $"{address}: {e.Message}", e.Remedy, e);
+        }
+        OperatorException? closed = await AskAsync(call, address, cancellationToken);
         if (call.Json)
         {
             call.Terminal.Document(writer => writer.Object(version, (w, agentd) =>
@@ -42,21 +48,21 @@ internal static class HostBootstrapCommand
                 w.WriteString("agentd", agentd);
                 w.WriteBoolean("answers", closed is null);
             }));
+            return 0;
         }
-        else
-        {
-            call.Terminal.Line($"{address}  ", new Piece($"agentd {version} is ready", Tone.Good));
-        }
-        if (closed is not null && !call.Json) call.Terminal.ErrorLine("note:  ", $"it does not answer you yet: {closed.Message}. To change that, {closed.Remedy}");
+        call.Terminal.Line($"{address}  ", new Piece($"agentd {version} is ready", Tone.Good));
+        if (closed is null) call.Terminal.ErrorLine($"to have it in --host: agentctl hosts add {address.Host} {address}");
+        else call.Terminal.ErrorLine($"note:  it does not answer you yet: {closed.Message}. To change that, {closed.Remedy}");
         return 0;
     }
 
     /// <returns>Why this user gets no answer from the agent; null: it answers.</returns>
-    private static async Task<OperatorException?> AskAsync(Call call, HostEntry host, CancellationToken cancellationToken)
+    private static async Task<OperatorException?> AskAsync(Call call, HostAddress.Ssh address, CancellationToken cancellationToken)
     {
         try
         {
-            using AgentConnection agent = Targets.Connect(host, call.Time);
+            var host = new HostEntry(address.Host, address);
+            using var agent = new AgentConnection(host, Dialers.Of(host, call.Time), call.Time);
             await agent.AskAsync((client, options) => client.GetVersionAsync(new GetVersionRequest(), options), cancellationToken);
             return null;
         }

@@ -100,7 +100,7 @@ internal sealed class Bootstrap(HostAddress.Ssh address, bool mayAsk, TimeProvid
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw new OperatorException(ExitCode.Unreachable, $"{address.Host} did not finish within {Limit.TotalMinutes:0} minutes", $"look there: {SshFailure.Command(address)} systemctl status agentd; then try again");
+            throw new OperatorException(ExitCode.Unreachable, $"it did not finish within {Limit.TotalMinutes:0} minutes", $"look there: {SshFailure.Command(address)} systemctl status agentd; then try again");
         }
         finally
         {
@@ -139,14 +139,14 @@ internal sealed class Bootstrap(HostAddress.Ssh address, bool mayAsk, TimeProvid
         string host = address.Host, ssh = SshFailure.Command(address);
         return Marked(errors) switch
         {
-            "no-root" => new OperatorException(ExitCode.Refused, $"{address.User ?? "the user"} on {host} is not root, and sudo wants a password", $"bootstrap as root: ssh://root@{host}; or let the user use sudo without one"),
-            "no-dpkg" => new OperatorException(ExitCode.Refused, $"{host} takes no Debian packages", "install there by install.sh: ./install.sh --stage DIR, copy DIR there, sudo DIR/usr/share/agentd/install.sh --from DIR"),
-            "no-systemd" => new OperatorException(ExitCode.Refused, $"systemd does not run {host}", "name a host with systemd as PID 1"),
-            "damaged" => new OperatorException(ExitCode.Unreachable, $"the package did not arrive whole on {host}; nothing was installed", "try again"),
-            "install" => new OperatorException(ExitCode.RolledBack, $"the agent could not be installed on {host}, and was taken away again where there was none before:\n{Clean(errors)}", "see above; then the same command again"),
-            { } told when told.StartsWith("configured ", StringComparison.Ordinal) => new OperatorException(ExitCode.Refused, $"{host} has another /etc/agentd/{Terminal.Clean(told["configured ".Length..])} already; nothing was changed",
+            "no-root" => new OperatorException(ExitCode.Refused, $"{address.User ?? "the user"} is not root, and sudo wants a password", $"bootstrap as root: ssh://root@{host}; or let the user use sudo without one"),
+            "no-dpkg" => new OperatorException(ExitCode.Refused, "it takes no Debian packages", "install there by install.sh: ./install.sh --stage DIR, copy DIR there, sudo DIR/usr/share/agentd/install.sh --from DIR"),
+            "no-systemd" => new OperatorException(ExitCode.Refused, "systemd does not run there", "name a host with systemd as PID 1"),
+            "damaged" => new OperatorException(ExitCode.Unreachable, "the package did not arrive whole; nothing was installed", "try again"),
+            "install" => new OperatorException(ExitCode.RolledBack, $"the agent could not be installed, and was taken away again where there was none before:\n{Clean(errors)}", "see above; then the same command again"),
+            { } told when told.StartsWith("configured ", StringComparison.Ordinal) => new OperatorException(ExitCode.Refused, $"it has another /etc/agentd/{Terminal.Clean(told["configured ".Length..])} already; nothing was changed",
                 "leave --store and --root out, or change the file there by hand"),
-            _ => SshFailure.Explain(exit, errors, address, host, ran: "the installation"),
+            _ => SshFailure.Explain(exit, errors, address, ran: "the installation"),
         };
     }
 

@@ -72,9 +72,6 @@ internal static class Targets
         return selection;
     }
 
-    /// <param name="alone">The only host that is asked: ssh may ask the person back.</param>
-    public static AgentConnection Connect(HostEntry host, TimeProvider time, bool alone = true) => new(host, Dialers.Of(host, time, alone), time);
-
     private static bool IsMinus(string term) => term[0] is '-' or '!';
 
     /// <returns>Null: there is no such host.</returns>

@@ -13,8 +13,8 @@ internal sealed partial record Workplace(string Configuration, string Current, s
 
     public string HostsFile => Path.Combine(Configuration, "hosts.yaml");
 
-    /// <summary>Made anew for each connection.</summary>
-    public Func<HostEntry, IDialer> Dial { get; init; } = Dialers.Of;
+    /// <summary>Made anew for each connection. Told whether this is the only host that is asked: ssh may ask the person back then.</summary>
+    public Func<HostEntry, bool, IDialer> Dial { get; init; } = (host, alone) => Dialers.Of(host, TimeProvider.System, alone);
 
     public static Workplace OfProcess()
     {

@@ -28,7 +28,7 @@ public sealed class BootstrapTests : AgentTest
         {
             CommandResult refused = await AgentctlAsync(client, ["ssh://root@bare", .. bad]);
             Assert.True(refused.Exit == 1, refused.Output + refused.Errors);
-            Assert.Contains("could not be installed on bare", refused.Errors, StringComparison.Ordinal);
+            Assert.Contains("the agent could not be installed", refused.Errors, StringComparison.Ordinal);
             Assert.Equal(before, await TracesAsync(bare));
         }
 
