@@ -137,6 +137,7 @@ internal sealed partial class AgentService
             PassedOver = state.PassedOver ?? "",
             Hold = Messages.Of(state.Hold),
             Pin = Messages.Of(state.Pin),
+            Unsigned = Messages.Of(state.Unsigned),
             MaxVersion = app.MaxVersion?.Text ?? "",
             Tracking = app.Track is null ? "" : tracking.Reason(app.Name) ?? "",
             Quarantined = { state.Quarantined.Values.OrderByDescending(quarantine => quarantine.Since).Select(Messages.Of) },
