@@ -15,6 +15,11 @@ public sealed class SshFleet : IAsyncLifetime
             ControlMaster auto
             ControlPath /root/.ssh/shared-%C
             ControlPersist 60
+        Host restricted
+            HostName web
+            HostKeyAlias web
+            IdentityFile /root/.ssh/only
+            IdentitiesOnly yes
         Host behind
             HostName web
             HostKeyAlias web

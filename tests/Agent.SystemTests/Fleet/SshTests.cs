@@ -24,6 +24,18 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
     }
 
     [Fact]
+    public async Task A_key_may_be_good_for_this_alone()
+    {
+        await UpAsync();
+        await SshHost.RunAsync(fleet.Client, "ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/only", Cancel);
+        string only = await SshHost.RunAsync(fleet.Client, "cat /root/.ssh/only.pub", Cancel);
+        await fleet.Web.ShellAsync($"echo 'restrict,command=\"agentctl dial-stdio\" {only}' >>/etc/ssh/test_accepted_keys", Cancel);
+        (await AgentctlAsync("status", "--host", "ssh://deploy@restricted")).Succeeded();
+        CommandResult shell = await fleet.Client.RunAsync(["sh", "-c", "ssh deploy@restricted id </dev/null"], Cancel);
+        Assert.DoesNotContain("uid=", shell.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_shared_connection_is_used_and_stays_for_others()
     {
         await UpAsync();
