@@ -143,12 +143,14 @@ public sealed class SixHostsTests(SixHosts fleet) : AgentTest, IClassFixture<Six
         foreach (AgentHost host in fleet.Web.Take(2))
             await EventuallyAsync("it ends without its driver", Long, async () => (await host.StatusAsync("shop", Cancel)).GetProperty("version").GetString() == version);
         await Task.Delay(TimeSpan.FromSeconds(3), Cancel);
-        Assert.Equal([version, version, .. before[2..]], await fleet.VersionsAsync(Cancel));
+        string[] left = [version, version, .. before[2..]];
+        Assert.Equal(left, await fleet.VersionsAsync(Cancel));
 
         string id = await SixHosts.IdAsync(fleet.Desk.Host, version, Cancel);
         JsonElement shown = JsonDocument.Parse((await SixHosts.AgentctlAsync(fleet.Desk.Host, Cancel, "rollout", "show", id, "--output", "json")).Succeeded()).RootElement;
         Assert.Contains("@laptop", shown.GetProperty("driver").GetString(), StringComparison.Ordinal);
-        Assert.Equal(["live", "live", "waiting", "waiting", "waiting", "waiting"], shown.GetProperty("hosts").EnumerateArray().Select(host => host.GetProperty("stand").GetString()!));
+        string[] stands = [.. shown.GetProperty("hosts").EnumerateArray().Select(host => host.GetProperty("stand").GetString()!)];
+        Assert.Equal(["live", "live", "waiting", "waiting", "waiting", "waiting"], stands);
         CommandResult resumed = await SixHosts.AgentctlAsync(fleet.Desk.Host, Cancel, "rollout", "resume", id);
         Assert.True(resumed.Exit == 0, $"exit {resumed.Exit}: {resumed.Output}{resumed.Errors}");
         Assert.All(await fleet.VersionsAsync(Cancel), runs => Assert.Equal(version, runs));
