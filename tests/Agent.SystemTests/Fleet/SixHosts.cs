@@ -31,6 +31,7 @@ public sealed class SixHosts : IAsyncLifetime
     internal async Task UpAsync(CancellationToken cancellationToken)
     {
         if (web.Length > 0) return;
+        Assert.True(all.Count == 0, "the hosts did not come up");
         Laptop = await AddAsync(AgentHost.ClientUpAsync("laptop", Network, cancellationToken));
         Desk = await AddAsync(AgentHost.UpAsync("desk", $"store: {AgentHost.Store}\n", new Dictionary<string, string>(), cancellationToken, Network));
         await Desk.ShellAsync($"systemd-run --quiet --unit=store /usr/bin/python3 -m http.server --directory {AgentHost.Store} 8090", cancellationToken);
@@ -42,7 +43,7 @@ public sealed class SixHosts : IAsyncLifetime
             var apps = new Dictionary<string, string> { ["shop"] = AgentHost.AppFile(start: "120s", stable: "500ms") };
             AgentHost host = await AddAsync(AgentHost.UpAsync($"web{i}", "store: http://desk:8090/\n", apps, cancellationToken, Network));
             await host.Host.WriteAsync("/etc/agentd/root.json", root, cancellationToken);
-            await host.ShellAsync("systemctl restart agentd", cancellationToken);
+            await host.ShellAsync("systemctl stop agentd; rm -rf /var/lib/agentd/trust; systemctl start agentd || { journalctl -u agentd -n 10 --no-pager --output=cat; exit 1; }", cancellationToken);
             await SshHost.AddUserAsync(host.Host, "deploy", "agentd", cancellationToken);
             await SshHost.StartAsync(host.Host, keys, cancellationToken);
             hosts.Add(host);
