@@ -48,6 +48,8 @@ internal sealed class AgentOnHost : IAsyncDisposable
         _disk = disk;
     }
 
+    public TestHost Host => _host;
+
     /// <param name="binaries">A directory with agentd and agentctl.</param>
     /// <param name="disk">
     /// A directory on a disk, made, and removed at the end: where /srv and the agent's own data lie, so that a sync costs what it costs there, and the
