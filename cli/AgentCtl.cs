@@ -24,6 +24,7 @@ internal static class AgentCtl
         var root = new Verb("agentctl", "Tells agentd what to run, shows what happened, and publishes releases.", "agentctl status", "agentctl deploy v1.2.0 --app shop")
         {
             DeployCommand.Create(verbs),
+            PushCommand.Create(verbs),
             RollbackCommand.Create(verbs),
             CancelCommand.Create(verbs),
             WatchCommand.Create(verbs),

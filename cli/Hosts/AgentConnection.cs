@@ -19,6 +19,7 @@ internal sealed class AgentConnection : IDisposable
     private readonly GrpcChannel channel;
     private readonly AgentService.AgentServiceClient client;
     private readonly DatabaseService.DatabaseServiceClient database;
+    private readonly PushService.PushServiceClient push;
     private OperatorException? failure;
 
     /// <summary>To the agent of this machine.</summary>
@@ -43,6 +44,7 @@ internal sealed class AgentConnection : IDisposable
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
         client = new AgentService.AgentServiceClient(channel);
         database = new DatabaseService.DatabaseServiceClient(channel);
+        push = new PushService.PushServiceClient(channel);
     }
 
     public HostEntry Host { get; }
@@ -66,6 +68,21 @@ internal sealed class AgentConnection : IDisposable
     /// <summary>Asks for a stream about a database; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamDatabaseAsync<T>(Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
         StreamAsync(options => question(database, options), cancellationToken);
+
+    /// <summary>Brings a release along.</summary>
+    public async Task<PushDone> PushAsync(PushSender sender, PushStart start, IProgress<PushProgress> progress, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using AsyncDuplexStreamingCall<PushRequest, PushReply> call = push.Push(new CallOptions(cancellationToken: cancellationToken));
+            return await sender.RunAsync(call, start, progress, cancellationToken);
+        }
+        catch (RpcException e)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw Explain(e);
+        }
+    }
 
     private async Task<T> AskAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> question, TimeSpan? limit, CancellationToken cancellationToken)
     {

@@ -98,7 +98,7 @@ internal sealed class DeploymentEngine(
             PassedOver = passedOver,
             RestorePoint = request.RestorePoint,
             IgnoreSchema = request.IgnoreSchema,
-            PushedBy = request.Pushed is { } digest ? source.FindPushed(request.App, digest)?.By : null,
+            PushedBy = request.Trigger == Trigger.Deploy ? source.FindPushed(request.App, new Digest(to.Digest))?.By : null,
             Unsigned = (request.Pushed is not null || request.Trigger == Trigger.Rollback) && IsUnsigned(request.App, new Digest(to.Digest)),
         });
         Go(id);
@@ -382,6 +382,8 @@ internal sealed class DeploymentEngine(
     {
         if (request.Trigger == Trigger.Rollback) return RollbackTarget(options.Name, request.Wanted);
         if (request.Pushed is { } digest) return PushedTarget(options.Name, request.Wanted, digest);
+        if (request is { Trigger: Trigger.Deploy, Wanted: Track.Exactly { Version: var version } } && source.FindPushed(options.Name, version) is { } brought)
+            return new ReleaseRef(brought.Id.Version.Text, brought.Id.Digest.Hex);   // the store need not be reached
         Track wanted = request.Wanted ?? options.Track ?? throw new OperatorException(
             ExitCode.Usage, $"{options.Name} follows nothing, so a version is needed", $"name one: agentctl deploy v1.2.3 --app {options.Name}");
         ReleaseId found = await source.ResolveAsync(options.Name, wanted, cancellationToken) ?? throw new OperatorException(

@@ -2,6 +2,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Artifacts.Manifests;
 using Agent.Artifacts.Stores;
+using Agent.Artifacts.Trust;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
 using Agent.Tests.Artifacts.Publishing;
