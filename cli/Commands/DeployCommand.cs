@@ -18,7 +18,7 @@ internal static class DeployCommand
         var dryRun = new Option<bool>("--dry-run") { Description = "show what it would do, migrations and refusals; change nothing" };
         Option<bool> failOnWarning = DatabasePlanCommand.FailOnWarning();
         var push = new PushOptions();
-        return verbs.Asking(
+        return verbs.AskingOne(
             new Verb("deploy", "Deploys a release, and shows each step until its outcome. Ctrl-C stops the showing, not the deployment.",
                 "agentctl deploy v1.2.0", "agentctl deploy --app shop", "agentctl deploy v1.2.0 --force", "agentctl deploy v1.2.0 --expect v1.1.0 --wait", "agentctl deploy v1.2.0 --dry-run --fail-on-warning",
                 "agentctl deploy ./build --app shop --unsigned"),
@@ -52,6 +52,7 @@ internal static class DeployCommand
                     (request.Version, request.Pushed) = (done.Version, done.Digest);
                 }
                 return await DeploymentStream.FollowAsync(call, call.Agent.StreamAsync((client, options) => client.Deploy(request, options), cancellationToken), cancellationToken);
-            });
+            },
+            "a deployment is of one host");
     }
 }

@@ -24,6 +24,7 @@ internal static class AgentApi
         builder.Services.AddSingleton<ApiCalls>();
         builder.Services.AddSingleton<AgentService>();
         builder.Services.AddSingleton<DatabaseService>();
+        builder.Services.AddSingleton<RolloutService>();
         builder.Services.AddSingleton<UnsignedPushes>();
         builder.Services.AddSingleton<PushService>();
         builder.Services.AddSingleton<HealthService>();
@@ -51,6 +52,7 @@ internal static class AgentApi
     {
         app.MapGrpcService<AgentService>();
         app.MapGrpcService<DatabaseService>();
+        app.MapGrpcService<RolloutService>();
         app.MapGrpcService<PushService>();
         app.MapGrpcService<HealthService>();
         app.MapGrpcService<ReflectionService>();

@@ -25,6 +25,8 @@ internal static class Messages
         Cause = deployment.Cause ?? "",
         Remedy = deployment.Remedy ?? "",
         StuckAtSchema = deployment.IsStuckAtSchema,
+        Request = deployment.Request ?? "",
+        Rollout = deployment.Rollout ?? "",
         Unsigned = deployment.Unsigned,
     };
 
@@ -130,7 +132,7 @@ internal static class Messages
     {
         At = Of(entry.At),
         By = entry.By,
-        From = entry.Pid > 0 ? $"pid {entry.Pid} on the agent's socket" : "the agent's socket",
+        From = entry.From,
         Role = entry.Role,
         Wish = entry.Wish,
         App = entry.App,

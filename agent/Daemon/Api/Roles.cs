@@ -40,6 +40,8 @@ internal static class Roles
         ["WatchDeployment"] = new(Role.Viewer, "watch a deployment"),
         ["ReadLogs"] = new(Role.Viewer, "read logs"),
         ["CheckConfiguration"] = new(Role.Viewer, "check the configuration"),
+        ["ListRollouts"] = new(Role.Viewer, "see the rollouts"),
+        ["KeepRollout"] = new(Role.Deployer, "drive a rollout"),
         ["Deploy"] = new(Role.Deployer, "deploy"),
         ["Push"] = new(Role.Deployer, "push"),
         ["Rollback"] = new(Role.Deployer, "roll back"),

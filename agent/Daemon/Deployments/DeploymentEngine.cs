@@ -22,12 +22,21 @@ internal sealed record DeploymentRequest(AppName App, Track? Wanted, Trigger Tri
     /// <summary>For <see cref="Trigger.Rollback"/>: whatever the database has seen.</summary>
     public bool IgnoreSchema { get; init; }
 
+    /// <summary>Made up by the caller: the same once more shows the deployment that it began. Null: none.</summary>
+    public string? Request { get; init; }
+
+    /// <summary>This host's turn in a rollout; null: none.</summary>
+    public RolloutTurn? Turn { get; init; }
+
     /// <summary>A release that was pushed to this host, by the digest of its manifest, in place of what the store has; null: from the store.</summary>
     public Digest? Pushed { get; init; }
 
     /// <summary>Takes what is waited for, for people, where one deployment is under way; null: it is refused then.</summary>
     public Action<string>? Waiting { get; init; }
 }
+
+/// <param name="Revision">The one by which the driver thinks that it drives.</param>
+internal sealed record RolloutTurn(string Id, long Revision);
 
 /// <summary>What happens in a deployment: a journal record, or progress that is not journaled.</summary>
 internal abstract record DeploymentEvent
@@ -57,7 +66,7 @@ internal sealed record DeploymentPreview(ReleaseRef? From, AppDefinition? Runs, 
 
 /// <summary>The one state machine: all that Api and Tracking may ask of it.</summary>
 /// <param name="stopping">The agent stops; deployments in flight are left for recovery.</param>
-internal sealed class DeploymentEngine(
+internal sealed partial class DeploymentEngine(
     DeploymentLog log, DeploymentRunner runner, DeploymentSteps steps, IConfiguration configuration, IArtifactSource source,
     InstalledReleases installed, GenerationComparison comparison, EvidenceFiles evidence, TimeProvider time, ILogger<DeploymentEngine> logger, CancellationToken stopping)
 {
@@ -66,17 +75,18 @@ internal sealed class DeploymentEngine(
     private readonly ConcurrentDictionary<string, Cancellation> cancellations = new();
 
     /// <summary>Resolves what is wanted, then starts the deployment; it goes on whatever becomes of the caller.</summary>
-    /// <returns>The deployment; it has an outcome already where nothing is to be done.</returns>
+    /// <returns>The deployment; it has an outcome already where nothing is to be done. That of an earlier call where the request is the same.</returns>
     /// <exception cref="OperatorException">
-    /// <see cref="ExitCode.Refused"/>: one is under way for this app (its id and step are told), something else runs than was expected, or the
-    /// release is quarantined or above the operator's ceiling; <see cref="ExitCode.Usage"/>: no such app or version; <see cref="ExitCode.Unreachable"/>: the store does not answer.
+    /// <see cref="ExitCode.Refused"/>: one is under way for this app (its id and step are told), something else runs than was expected, the rollout is not
+    /// (any more) the caller's to drive, or the release is quarantined or above the operator's ceiling; <see cref="ExitCode.Usage"/>: no such app or version; <see cref="ExitCode.Unreachable"/>: the store does not answer.
     /// </exception>
     public async Task<Deployment> StartAsync(DeploymentRequest request, CancellationToken cancellationToken)
     {
         AppOptions options = configuration.App(request.App);
-        using IDisposable turn = request.Waiting is { } waiting
-            ? await queue.WaitAsync(request.App, request.By, cancellationToken)
-            : queue.TryTake(request.App, request.By) ?? throw Busy(request.App);
+        if (BegunBy(request, log.State) is { } known) return known;
+        using IDisposable turn = await queue.TakeAsync(request.App, request.By, request.Request, request.Waiting is not null, cancellationToken) ?? throw Busy(request.App);
+        if (BegunBy(request, log.State) is { } begun) return begun;
+        RefuseTurn(request, log.State);
         while (log.State.App(request.App).Running is { } first)
         {
             if (request.Waiting is null) throw Busy(request.App);
@@ -93,13 +103,21 @@ internal sealed class DeploymentEngine(
             && (request.Trigger == Trigger.Track || (!HasOtherSettings(request.App, live) && await steps.IsRunningAsync(live, cancellationToken)))) return live;
         if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
         string id = $"{request.App}-{state.Count + 1}";
-        log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, current, generation, to, request.Trigger, request.By)
+        string? pushedBy = request.Trigger == Trigger.Deploy ? source.FindPushed(request.App, new Digest(to.Digest))?.By : null;
+        bool isUnsigned = (request.Pushed is not null || request.Trigger == Trigger.Rollback) && IsUnsigned(request.App, new Digest(to.Digest));
+        log.Record(now =>
         {
-            PassedOver = passedOver,
-            RestorePoint = request.RestorePoint,
-            IgnoreSchema = request.IgnoreSchema,
-            PushedBy = request.Trigger == Trigger.Deploy ? source.FindPushed(request.App, new Digest(to.Digest))?.By : null,
-            Unsigned = (request.Pushed is not null || request.Trigger == Trigger.Rollback) && IsUnsigned(request.App, new Digest(to.Digest)),
+            RefuseTurn(request, now);   // a pause or another driver may have come while the version was looked up
+            return new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, current, generation, to, request.Trigger, request.By)
+            {
+                PassedOver = passedOver,
+                RestorePoint = request.RestorePoint,
+                IgnoreSchema = request.IgnoreSchema,
+                Request = request.Request,
+                Rollout = request.Turn?.Id,
+                PushedBy = pushedBy,
+                Unsigned = isUnsigned,
+            };
         });
         Go(id);
         return log.State.Find(id)!;

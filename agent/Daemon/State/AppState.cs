@@ -22,6 +22,12 @@ internal sealed record Deployment(
     /// <summary>A person said that this release can live with the database as it is.</summary>
     public bool IgnoreSchema => Start.IgnoreSchema;
 
+    /// <summary>Made up by the caller: the same once more begins nothing. Null: none.</summary>
+    public string? Request => Start.Request;
+
+    /// <summary>Id of the rollout that it belongs to; null: none.</summary>
+    public string? Rollout => Start.Rollout;
+
     /// <summary>Who had pushed the release to this host; null: it came from the store, or lay here.</summary>
     public string? PushedBy => Start.PushedBy;
 
@@ -58,6 +64,19 @@ internal sealed record Hold(string By, string Reason, DateTimeOffset Since);
 /// <param name="Reason">As typed; may be empty.</param>
 internal sealed record Pin(string Version, string By, string Reason, DateTimeOffset Since);
 
+/// <summary>A rollout as it was told to this host last.</summary>
+/// <param name="Revision">Counts the changes of state and driver; the highest that any host keeps is true.</param>
+/// <param name="Driver">Who drives it, as they say.</param>
+/// <param name="Started">By the clock of whoever began it.</param>
+/// <param name="Changed">By this host's clock.</param>
+/// <param name="Plan">The message RolloutPlan of agent.v1, in bytes.</param>
+internal sealed record Rollout(
+    string Id, long Revision, RolloutState State, string Driver, string Reason, DateTimeOffset Started, DateTimeOffset Changed, byte[] Plan)
+{
+    /// <summary>It does not change any more.</summary>
+    public bool IsOver => State is RolloutState.Aborted or RolloutState.Finished;
+}
+
 /// <summary>One app as the journal tells it.</summary>
 /// <param name="Proved">Releases that were committed here, newest first, each once. The first is <see cref="Current"/>.</param>
 /// <param name="HeldAt">A person rolled back from this version: tracking leaves it and all below alone. Null: nothing is held.</param>
@@ -77,6 +96,9 @@ internal sealed record AppState(
 
     /// <summary>Null: not pinned.</summary>
     public Pin? Pin { get; init; }
+
+    /// <summary>In the order in which they came to this host; the last <see cref="AgentState.RememberedRollouts"/>.</summary>
+    public ImmutableList<Rollout> Rollouts { get; init; } = [];
 
     /// <summary>The first release that was pushed here without signatures; null: none ever was.</summary>
     public UnsignedPush? Unsigned { get; init; }

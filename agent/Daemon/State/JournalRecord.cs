@@ -52,6 +52,25 @@ internal enum Trigger
     Track,
 }
 
+/// <summary>How a rollout stands, as far as a host knows.</summary>
+internal enum RolloutState
+{
+    /// <summary>Somebody drives it, or was driving it last.</summary>
+    Running,
+
+    /// <summary>Nothing new starts.</summary>
+    Paused,
+
+    /// <summary>Nothing new starts, ever.</summary>
+    Aborted,
+
+    /// <summary>Every host has an outcome.</summary>
+    Finished,
+
+    /// <summary>Hosts that took the version go back; no other starts.</summary>
+    RollingBack,
+}
+
 /// <summary>A release by version and the SHA-256 of its manifest.</summary>
 internal sealed record ReleaseRef(string Version, string Digest);
 
@@ -75,6 +94,7 @@ internal sealed record ReleaseRef(string Version, string Digest);
 [JsonDerivedType(typeof(Pinned), "pinned")]
 [JsonDerivedType(typeof(Unpinned), "unpinned")]
 [JsonDerivedType(typeof(Unquarantined), "unquarantined")]
+[JsonDerivedType(typeof(RolloutKept), "rollout-kept")]
 [JsonDerivedType(typeof(UnsignedPushed), "unsigned-pushed")]
 [JsonDerivedType(typeof(Compacted), "compacted")]
 internal abstract record JournalRecord(DateTimeOffset At)
@@ -162,6 +182,14 @@ internal abstract record JournalRecord(DateTimeOffset At)
     internal sealed record Unpinned(DateTimeOffset At, string App, string By) : OfApp(At, App);
 
     internal sealed record Unquarantined(DateTimeOffset At, string App, string Digest, string By, string Reason) : OfApp(At, App);
+
+    /// <summary>A rollout as whoever drives it has told this host.</summary>
+    /// <param name="Driver">Who drives it, from where, as they say: <c>ann@laptop</c>.</param>
+    /// <param name="Reason">Of the last change of its state; may be empty.</param>
+    /// <param name="Started">By the driver's clock.</param>
+    /// <param name="Plan">The message RolloutPlan of agent.v1, in bytes; null: as it was kept before.</param>
+    internal sealed record RolloutKept(
+        DateTimeOffset At, string App, string Id, long Revision, RolloutState State, string Driver, string Reason, DateTimeOffset Started, byte[]? Plan) : OfApp(At, App);
 
     /// <summary>A release was pushed here without signatures.</summary>
     internal sealed record UnsignedPushed(DateTimeOffset At, string App, string Version, string Digest, string By) : OfApp(At, App);

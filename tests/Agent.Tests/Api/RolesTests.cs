@@ -21,7 +21,7 @@ public sealed class RolesTests : IDisposable
     public static TheoryData<string> Calls => [.. Methods.Select(method => method.Name)];
 
     private static IEnumerable<MethodDescriptor> Methods => V1.AgentReflection.Descriptor.Services.Concat(V1.DatabaseReflection.Descriptor.Services)
-        .Concat(V1.FleetReflection.Descriptor.Services.Where(service => service.Name == nameof(PushService))).SelectMany(service => service.Methods);
+        .Concat(V1.FleetReflection.Descriptor.Services.Where(service => service.Name is nameof(RolloutService) or nameof(PushService))).SelectMany(service => service.Methods);
 
     public void Dispose() => directory.Dispose();
 
@@ -43,7 +43,7 @@ public sealed class RolesTests : IDisposable
         Assert.Equal(StatusCode.PermissionDenied, refused.StatusCode);
         Assert.Contains("usermod", global::Agent.Protos.Errors.FromException(refused)!.Remedy, StringComparison.Ordinal);
         AuditEntry record = Assert.Single(Audit().Read(10));
-        Assert.Equal((true, "uid 54321", 4711), (record.Refused, record.By, record.Pid));
+        Assert.Equal((true, "uid 54321", "pid 4711 on the agent's socket"), (record.Refused, record.By, record.From));
         Assert.Contains("may not", record.Outcome, StringComparison.Ordinal);
     }
 
@@ -99,7 +99,7 @@ public sealed class RolesTests : IDisposable
 
     private async Task CallAsync(string name, uint group, object request)
     {
-        Type type = new[] { typeof(AgentService), typeof(DatabaseService), typeof(PushService) }.Single(service => Methods.Any(method => method.Name == name && method.Service.Name == service.Name));
+        Type type = new[] { typeof(AgentService), typeof(DatabaseService), typeof(RolloutService), typeof(PushService) }.Single(service => Methods.Any(method => method.Name == name && method.Service.Name == service.Name));
         var calls = new ApiCalls(
             new OneApp(), new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults), Audit(), TimeProvider.System, new Lifetime(), NullLogger<AgentService>.Instance);
         // Behind the door there is nothing.
