@@ -106,9 +106,31 @@ internal sealed class PushedBuild : IDisposable
         }
     }
 
+    /// <summary>Sends all hosts what they lack, before any of them is told to deploy it. Hosts that cannot be reached are told, and left to whoever goes on.</summary>
+    /// <returns>What is pushed.</returns>
+    /// <exception cref="OperatorException">A host does not take it, or none can be reached.</exception>
+    public async Task<PushDone> SendToAllAsync(HostsCall call, CancellationToken cancellationToken)
+    {
+        PushDone? pushed = null;
+        var failed = new List<HostAnswer<PushDone>>();
+        await foreach (HostAnswer<PushDone> answer in FanOut.AskAsync(call, (one, stop) => SendAsync(one.Agent, call.Terminal, stop), _ => 0, cancellationToken))
+        {
+            if (answer.Error is not null) failed.Add(answer);
+            if (answer.Result is not { } done) continue;
+            pushed = done;
+            if (!call.Json) Tell(call.Terminal, done, answer.Host.Name);
+        }
+        FanOut.TellErrors(call, failed);
+        if (failed.Find(answer => pushed is null || answer.Error!.Code != ExitCode.Unreachable) is { Error: { } error } first)
+            throw new OperatorException(error.Code, $"{first.Host.Name} did not take what was pushed, so nothing is deployed", "see above", error);
+        return pushed!;
+    }
+
     /// <summary>The app, as far as it is known here, the version and what was sent.</summary>
-    public void Tell(Terminal terminal, PushDone done) => terminal.Line(
-        start.App.Length > 0 ? new Piece(start.App, Tone.Strong) : "", $"{(start.App.Length > 0 ? "  " : "")}{done.Version}  pushed{(start.Unsigned ? ", unsigned" : "")}: {Human.Size(done.Received)} sent  {done.Digest}");
+    /// <param name="host">Null: the one that all is about.</param>
+    public void Tell(Terminal terminal, PushDone done, string? host = null) => terminal.Line(
+        host is null ? "" : $"{host}  ", start.App.Length > 0 ? new Piece(start.App, Tone.Strong) : "",
+        $"{(start.App.Length > 0 ? "  " : "")}{done.Version}  pushed{(start.Unsigned ? ", unsigned" : "")}: {Human.Size(done.Received)} sent  {done.Digest}");
 
     public void Write(Utf8JsonWriter writer, PushDone done)
     {
