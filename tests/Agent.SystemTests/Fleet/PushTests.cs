@@ -68,6 +68,33 @@ public sealed class PushTests : AgentTest
     }
 
     [Fact]
+    public async Task Several_hosts_are_pushed_to_at_once_and_each_is_sent_what_it_lacks()
+    {
+        if (SshHost.Lacks() is { } lack) Assert.Skip(lack);
+        var apps = new Dictionary<string, string> { ["shop"] = AgentHost.AppFile() };
+        await using AgentHost near = await AgentUpAsync("push-near", apps, agent: "poll: 5s\n", network: "pushes");
+        await using AgentHost far = await AgentUpAsync("push-far", apps, agent: "poll: 5s\n", network: "pushes");
+        await SshHost.StartAsync(far.Host, [await SshHost.MakeKeyAsync(near.Host, Cancel)], Cancel);
+        await SshHost.KnowAsync(near.Host, [far.Host], Cancel);
+        // Both know the store of the first.
+        await far.Host.WriteAsync("/etc/agentd/root.json", await near.ShellAsync("cat /root/root.json", Cancel), Cancel);
+        await far.ShellAsync("systemctl stop agentd; rm -r /var/lib/agentd/trust; systemctl start agentd", Cancel);
+
+        await near.ShellAsync("head -c 8000000 /dev/urandom > /var/sources/tiny/ballast", Cancel);
+        await near.PublishAsync("v1.0.0", "ok", Cancel);
+        await near.PublishAsync("v1.1.0", "ok", Cancel);
+        await PushAsync(near, "v1.0.0");
+        (int exit, JsonElement json) = await near.JsonAsync(["push", "v1.1.0", "--app", "shop", "--host", "local,ssh://root@push-far"], Cancel);
+        Assert.Equal(0, exit);
+        Dictionary<string, long> received = json.GetProperty("hosts").EnumerateArray()
+            .ToDictionary(host => host.GetProperty("host").GetString()!, host => host.GetProperty("result").GetProperty("received_bytes").GetInt64());
+        Assert.InRange(received["local"], 1, 50_000);
+        Assert.InRange(received["ssh://root@push-far"], 8_000_000, 9_000_000);
+        (await near.AgentctlAsync(["deploy", "v1.1.0", "--app", "shop", "--host", "ssh://root@push-far"], Cancel)).Succeeded();
+        await far.AssertAgreesAsync("shop", ["v1.1.0"], "through ssh", Cancel);
+    }
+
+    [Fact]
     public async Task Unsigned_builds_take_the_operators_leave_and_are_shown_for_ever()
     {
         await using AgentHost host = await AgentUpAsync("push-unsigned", new Dictionary<string, string> { ["shop"] = AgentHost.AppFile() }, agent: "unsigned_push:\n  apps: [shop]\n  by: [ann]\n");
