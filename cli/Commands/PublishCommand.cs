@@ -41,7 +41,7 @@ internal static class PublishCommand
 
     private static async Task<int> PublishAsync(Call call, StoreOptions store, string path, ReleaseVersion version, CancellationToken cancellationToken)
     {
-        AppName app = store.AppOf(call.Parsed);
+        AppName app = store.AppOf(call);
         Tell(call, app, await PublishAsync(store.StoreOf(call.Parsed), store.KeyFileOf(call.Parsed), path, app, version, call.Terminal, call.Time, cancellationToken));
         return 0;
     }
