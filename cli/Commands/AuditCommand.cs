@@ -24,10 +24,10 @@ internal static class AuditCommand
             call.Terminal.Document(writer => writer.Object(audit, (w, all) => w.Array("records", all.Records, JsonMessages.AuditRecord)));
             return 0;
         }
-        var table = new Table("AT", "BY", "ROLE", "APP", "WISH", "RESULT", "OUTCOME");
+        var table = new Table("AT", "BY", "FROM", "ROLE", "APP", "WISH", "RESULT", "OUTCOME");
         foreach (AuditRecord record in audit.Records)
         {
-            table.Add(Human.Time(record.At), record.By, Human.OrDash(record.Role), Human.OrDash(record.App), record.Wish,
+            table.Add(Human.Time(record.At), record.By, Human.OrDash(record.From), Human.OrDash(record.Role), Human.OrDash(record.App), record.Wish,
                 record.Refused ? new Piece("refused", Tone.Bad) : new Piece("accepted", Tone.Good), record.Outcome);
         }
         table.Write(call.Terminal);

@@ -13,10 +13,11 @@ internal sealed partial class AgentService
 {
     public override Task Deploy(V1.DeployRequest request, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context)
     {
-        var wish = new Wish(request.App, Words("deploy", request.Version, request.Force ? "--force" : "", Expected(request.Expect), InRollout(request.Rollout)), request.Force ? Role.Admin : Role.None);
+        var wish = new Wish(request.App, Words("deploy", request.Version, request.Pushed.Length > 0 ? $"as pushed {request.Pushed}" : "", request.Force ? "--force" : "", Expected(request.Expect), InRollout(request.Rollout)), request.Force ? Role.Admin : Role.None);
         return DeployAsync(wish, app => Request(app, request.Version, Trigger.Deploy, request.Expect) with
         {
             Force = request.Force,
+            Pushed = Pushed(request.Pushed),
             Request = RolloutMessages.RequestOf(request.Request, request.Rollout, ""),
             Turn = RolloutMessages.Of(request.Rollout),
         }, request.Wait, responseStream, context);
@@ -126,12 +127,26 @@ internal sealed partial class AgentService
             Expect = expect is "" or "none" ? (expect.Length > 0 ? expect : null) : new ReleaseVersion(expect).Text,
         };
 
+    private static Digest? Pushed(string digest)
+    {
+        if (digest.Length == 0) return null;
+        try
+        {
+            return new Digest(digest.StartsWith("sha256:", StringComparison.Ordinal) ? digest["sha256:".Length..] : digest);
+        }
+        catch (FormatException e)
+        {
+            throw new OperatorException(ExitCode.Usage, "what was pushed is named by the digest that the push ended with", "write it as sha256: and 64 hexadecimal digits", e);
+        }
+    }
+
     private Task DeployAsync(Wish wish, Func<AppName, DeploymentRequest> wanted, bool wait, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context) =>
         calls.StreamAsync(context, async (caller, cancellationToken) =>
         {
             Deployment deployment = await calls.AuditedAsync(caller, wish, () =>
             {
                 DeploymentRequest request = wanted(calls.One(wish.App)) with { By = caller.By };
+                if (request.Pushed is { } digest && engine.IsUnsigned(request.App, digest)) unsigned.Demand(caller, request.App);
                 return wait ? WaitAndStartAsync(request, responseStream, cancellationToken) : engine.StartAsync(request, cancellationToken);
             }, started => started.Id);
             if (deployment.Outcome is null)

@@ -43,7 +43,7 @@ internal sealed class ApiCalls(IConfiguration configuration, Callers callers, Au
 
     private Caller Admit(ServerCallContext context, Wish? wish)
     {
-        Caller caller = callers.Of(context.GetHttpContext().Features.Get<PeerCredentials>());
+        Caller caller = callers.Of(context.GetHttpContext().Features);
         Demand demand = Roles.Of(context.Method);
         try
         {
@@ -54,7 +54,7 @@ internal sealed class ApiCalls(IConfiguration configuration, Callers callers, Au
         catch (CallerRefusedException e)
         {
             string asked = wish?.Text ?? demand.Wish;
-            logger.CallerRefused(caller.By, caller.Pid, Roles.Word(caller.Role), Shown(asked));
+            logger.CallerRefused(caller.By, caller.From, Roles.Word(caller.Role), Shown(asked));
             Audit(caller, wish?.App ?? "", asked, refused: true, e.Message);
             throw;
         }
@@ -94,7 +94,7 @@ internal sealed class ApiCalls(IConfiguration configuration, Callers callers, Au
     }
 
     private void Audit(Caller caller, string app, string wish, bool refused, string outcome) =>
-        audit.Write(new AuditEntry(time.GetUtcNow(), caller.By, caller.Pid, Roles.Word(caller.Role), wish, app, refused, outcome));
+        audit.Write(new AuditEntry(time.GetUtcNow(), caller.By, Roles.Word(caller.Role), wish, app, refused, outcome, caller.From));
 
     private static string Shown(string typed) => PlainText.Of(typed, 400);
 

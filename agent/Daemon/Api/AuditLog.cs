@@ -7,12 +7,12 @@ namespace Agent.Daemon.Api;
 
 /// <summary>One change that was asked for, or one refusal.</summary>
 /// <param name="By"><c>uid 1000 (ann)</c>.</param>
-/// <param name="Pid">Of the caller; 0: not known.</param>
 /// <param name="Role"><c>viewer</c>, <c>deployer</c>, <c>admin</c>; empty: none.</param>
 /// <param name="Wish">What was asked for: <c>deploy v1.2.0</c>.</param>
 /// <param name="App">Empty: of no single app.</param>
 /// <param name="Outcome">The deployment that began, <c>done</c>, or why it was refused.</param>
-internal sealed record AuditEntry(DateTimeOffset At, string By, int Pid, string Role, string Wish, string App, bool Refused, string Outcome);
+/// <param name="From">Where the call came from: <c>pid 4711 on the agent's socket</c>, <c>192.0.2.7 port 40222</c>; empty: not known.</param>
+internal sealed record AuditEntry(DateTimeOffset At, string By, string Role, string Wish, string App, bool Refused, string Outcome, string From = "");
 
 /// <summary>
 /// Who changed what, and who was refused: a line of JSON each in a file (mode 600) that becomes <c>audit.1</c> at 4 MiB, in place of the one
@@ -36,6 +36,7 @@ internal sealed class AuditLog(IDisk disk, string path, ILogger<AuditLog> logger
             entry with
             {
                 By = PlainText.Of(entry.By, LongestName),
+                From = PlainText.Of(entry.From, LongestName),
                 Wish = PlainText.Of(entry.Wish, LongestWish),
                 App = PlainText.Of(entry.App, LongestName),
                 Outcome = PlainText.Of(entry.Outcome, LongestOutcome),

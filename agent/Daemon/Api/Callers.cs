@@ -1,12 +1,17 @@
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
+using Microsoft.AspNetCore.Http.Features;
 
 namespace Agent.Daemon.Api;
 
 /// <summary>Who calls.</summary>
 /// <param name="By">As journal, history and audit name it: <c>uid 0 (root)</c>.</param>
-/// <param name="Pid">0: not known.</param>
-internal sealed record Caller(string By, int Pid, Role Role);
+/// <param name="From">Where the call came from: <c>pid 4711 on the agent's socket</c>.</param>
+internal sealed record Caller(string By, string From, Role Role)
+{
+    /// <summary>The name alone, as configuration has it: <c>ann</c>; null: there is none.</summary>
+    public string? Name { get; init; }
+}
 
 /// <summary>
 /// Gives callers their role, by the groups of the process at the other end of the socket. Who may connect at all, the socket's
@@ -14,8 +19,12 @@ internal sealed record Caller(string By, int Pid, Role Role);
 /// </summary>
 internal sealed class Callers(RoleGroups groups, AgentOptions options)
 {
+    /// <param name="connection">What is known of it: <see cref="PeerCredentials"/> on the Unix socket. Nothing: without a role.</param>
+    public Caller Of(IFeatureCollection connection) => Of(connection.Get<PeerCredentials>());
+
     /// <param name="peer">Null: not known, so without a role.</param>
-    public Caller Of(PeerCredentials? peer) => new(peer?.ToString() ?? "somebody unknown", peer?.Pid ?? 0, groups.RoleOf(peer));
+    public Caller Of(PeerCredentials? peer) =>
+        new(peer?.ToString() ?? "somebody unknown", peer is null ? "" : $"pid {peer.Pid} on the agent's socket", groups.RoleOf(peer)) { Name = peer?.Name };
 
     /// <param name="wish">As in <c>may not deploy</c>.</param>
     /// <exception cref="CallerRefusedException">The caller's role is less than that.</exception>

@@ -8,8 +8,8 @@ internal static partial class Log
     [LoggerMessage(1100, LogLevel.Information, "{App}: {Wish} asked by {By}")]
     public static partial void ChangeAsked(this ILogger logger, string app, string wish, string by);
 
-    [LoggerMessage(1101, LogLevel.Warning, "{Caller} (pid {Pid}, role {Role}) was refused: {Wish}")]
-    public static partial void CallerRefused(this ILogger logger, string caller, int pid, string role, string wish);
+    [LoggerMessage(1101, LogLevel.Warning, "{Caller} (from {From}, role {Role}) was refused: {Wish}")]
+    public static partial void CallerRefused(this ILogger logger, string caller, string from, string role, string wish);
 
     [LoggerMessage(1102, LogLevel.Error, "{Call} failed (error {ErrorId})")]
     public static partial void CallFailed(this ILogger logger, Exception exception, string call, string errorId);

@@ -27,6 +27,7 @@ internal static class Messages
         StuckAtSchema = deployment.IsStuckAtSchema,
         Request = deployment.Request ?? "",
         Rollout = deployment.Rollout ?? "",
+        Unsigned = deployment.Unsigned,
     };
 
     public static V1.InstalledRelease Of(InstalledRelease release) => new()
@@ -49,6 +50,8 @@ internal static class Messages
         Since = Of(quarantine.Since),
         Deployment = quarantine.Deployment,
     };
+
+    public static V1.UnsignedPush? Of(UnsignedPush? push) => push is null ? null : new V1.UnsignedPush { Version = push.Version, By = push.By, At = Of(push.At) };
 
     public static V1.UnitStatus Of(UnitState unit) => new()
     {
@@ -129,7 +132,7 @@ internal static class Messages
     {
         At = Of(entry.At),
         By = entry.By,
-        From = entry.Pid > 0 ? $"pid {entry.Pid} on the agent's socket" : "the agent's socket",
+        From = entry.From,
         Role = entry.Role,
         Wish = entry.Wish,
         App = entry.App,

@@ -43,6 +43,7 @@ internal static class Roles
         ["ListRollouts"] = new(Role.Viewer, "see the rollouts"),
         ["KeepRollout"] = new(Role.Deployer, "drive a rollout"),
         ["Deploy"] = new(Role.Deployer, "deploy"),
+        ["Push"] = new(Role.Deployer, "push"),
         ["Rollback"] = new(Role.Deployer, "roll back"),
         ["CancelDeployment"] = new(Role.Deployer, "cancel a deployment"),
         ["Hold"] = new(Role.Deployer, "hold"),

@@ -28,6 +28,9 @@ internal sealed record DeploymentRequest(AppName App, Track? Wanted, Trigger Tri
     /// <summary>This host's turn in a rollout; null: none.</summary>
     public RolloutTurn? Turn { get; init; }
 
+    /// <summary>A release that was pushed to this host, by the digest of its manifest, in place of what the store has; null: from the store.</summary>
+    public Digest? Pushed { get; init; }
+
     /// <summary>Takes what is waited for, for people, where one deployment is under way; null: it is refused then.</summary>
     public Action<string>? Waiting { get; init; }
 }
@@ -110,6 +113,8 @@ internal sealed partial class DeploymentEngine(
                 IgnoreSchema = request.IgnoreSchema,
                 Request = request.Request,
                 Rollout = request.Turn?.Id,
+                PushedBy = request.Pushed is { } digest ? source.FindPushed(request.App, digest)?.By : null,
+                Unsigned = (request.Pushed is not null || request.Trigger == Trigger.Rollback) && IsUnsigned(request.App, new Digest(to.Digest)),
             };
         });
         Go(id);
@@ -214,6 +219,14 @@ internal sealed partial class DeploymentEngine(
         foreach (Quarantine quarantine in found)
             log.Record(new JournalRecord.Unquarantined(time.GetUtcNow(), app.Value, quarantine.Release.Digest, by, reason));
     }
+
+    /// <summary>Keeps for ever that a release came without signatures. To be called before it can be deployed.</summary>
+    public void KeepUnsigned(PushedRelease release) =>
+        log.Record(new JournalRecord.UnsignedPushed(time.GetUtcNow(), release.Id.App.Value, release.Id.Version.Text, release.Id.Digest.Hex, release.By));
+
+    /// <summary>Whether a release that waits or was kept here came without signatures.</summary>
+    public bool IsUnsigned(AppName app, Digest digest) =>
+        source.FindPushed(app, digest) is { } pushed ? pushed.Unsigned : State(app).Proved.Find(p => p.Release.Digest == digest.Hex)?.Unsigned == true;
 
     /// <summary>What differs between two generations on this host.</summary>
     /// <param name="a">A version or a deployment's id; null: the generation before the one that runs.</param>
@@ -352,7 +365,7 @@ internal sealed partial class DeploymentEngine(
     /// <summary>What the track points at, where a person wants something else: until it moves, tracking leaves their choice alone.</summary>
     private async Task<string?> PassedOverAsync(AppOptions options, DeploymentRequest request, ReleaseRef to, CancellationToken cancellationToken)
     {
-        if (request.Trigger != Trigger.Deploy || request.Wanted is not Track.Exactly || options.Track is not { } track) return null;
+        if (request.Trigger != Trigger.Deploy || (request.Wanted is not Track.Exactly && request.Pushed is null) || options.Track is not { } track) return null;
         try
         {
             return await source.ResolveAsync(options.Name, track, cancellationToken) is { } found && found.Digest.Hex != to.Digest ? found.Version.Text : null;
@@ -384,11 +397,23 @@ internal sealed partial class DeploymentEngine(
     private async Task<ReleaseRef> ResolveAsync(AppOptions options, DeploymentRequest request, CancellationToken cancellationToken)
     {
         if (request.Trigger == Trigger.Rollback) return RollbackTarget(options.Name, request.Wanted);
+        if (request.Pushed is { } digest) return PushedTarget(options.Name, request.Wanted, digest);
         Track wanted = request.Wanted ?? options.Track ?? throw new OperatorException(
             ExitCode.Usage, $"{options.Name} follows nothing, so a version is needed", $"name one: agentctl deploy v1.2.3 --app {options.Name}");
         ReleaseId found = await source.ResolveAsync(options.Name, wanted, cancellationToken) ?? throw new OperatorException(
             ExitCode.Usage, $"the store has no {options.Name} {wanted}", $"list what it has: agentctl store list --app {options.Name}");
         return new ReleaseRef(found.Version.Text, found.Digest.Hex);
+    }
+
+    /// <summary>From this host alone. What was deployed meanwhile is not kept as pushed any more.</summary>
+    private ReleaseRef PushedTarget(AppName app, Track? wanted, Digest digest)
+    {
+        ReleaseRef found = source.FindPushed(app, digest) is { } pushed ? new ReleaseRef(pushed.Id.Version.Text, digest.Hex)
+            : State(app).Proved.Select(p => p.Release).FirstOrDefault(r => r.Digest == digest.Hex && installed.Holds(app, r)) ?? throw new OperatorException(
+                ExitCode.Refused, $"no release {digest.Short} of {app} waits on this host: it was not pushed here, or was swept since", "push it again");
+        return wanted is not Track.Exactly exactly || exactly.Version.Text.TrimStart('v') == found.Version.TrimStart('v')
+            ? found
+            : throw new OperatorException(ExitCode.Usage, $"{digest.Short} is {app} {found.Version}, not {exactly.Version}", $"name {found.Version}, or leave the version out");
     }
 
     /// <summary>From this host alone: going back must work without the store.</summary>

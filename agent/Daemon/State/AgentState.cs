@@ -56,6 +56,7 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
         Resumed => app with { Hold = null, HeldAt = null, PassedOver = null, Attention = null },
         Pinned r => app with { Pin = new Pin(r.Version, r.By, r.Reason, r.At) },
         Unpinned => app with { Pin = null },
+        UnsignedPushed r => app.Unsigned is null ? app with { Unsigned = new UnsignedPush(r.Version, r.By, r.At) } : app,
         Unquarantined r => app with { Quarantined = app.Quarantined.Remove(r.Digest) },
         RolloutKept r => app with { Rollouts = Keep(app.Rollouts, r) },
         Compacted r => app with
@@ -68,6 +69,7 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
             Attention = r.Attention,
             Hold = r.Hold,
             Pin = r.Pin,
+            Unsigned = r.Unsigned,
         },
         _ => app,
     };
@@ -107,7 +109,7 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
 
     private static AppState Commit(AppState app, Deployment deployment, DateTimeOffset at) => app with
     {
-        Proved = [new ProvedRelease(deployment.To, deployment.Id, at), .. app.Proved.Where(p => p.Release.Digest != deployment.To.Digest).Take(Remembered - 1)],
+        Proved = [new ProvedRelease(deployment.To, deployment.Id, at) { Unsigned = deployment.Unsigned }, .. app.Proved.Where(p => p.Release.Digest != deployment.To.Digest).Take(Remembered - 1)],
         Quarantined = app.Quarantined.Remove(deployment.To.Digest),
         HeldAt = deployment.Trigger == Trigger.Rollback ? deployment.From?.Version : null,
         PassedOver = deployment.Trigger == Trigger.Deploy ? deployment.PassedOver : null,

@@ -28,6 +28,12 @@ internal sealed record Deployment(
     /// <summary>Id of the rollout that it belongs to; null: none.</summary>
     public string? Rollout => Start.Rollout;
 
+    /// <summary>Who had pushed the release to this host; null: it came from the store, or lay here.</summary>
+    public string? PushedBy => Start.PushedBy;
+
+    /// <summary>The release was pushed without signatures.</summary>
+    public bool Unsigned => Start.Unsigned;
+
     /// <summary>The old release could not come back, since it could not live with the database as it is: the new one was left where it was.</summary>
     public bool IsStuckAtSchema => Records.Exists(record => record is JournalRecord.UndoFailed { Step: State.Step.Migrate });
 
@@ -38,7 +44,14 @@ internal sealed record Deployment(
 internal sealed record Quarantine(ReleaseRef Release, string Cause, string Deployment, DateTimeOffset Since);
 
 /// <summary>A release that was committed here, and the deployment that last did so: its generation.</summary>
-internal sealed record ProvedRelease(ReleaseRef Release, string Generation, DateTimeOffset At);
+internal sealed record ProvedRelease(ReleaseRef Release, string Generation, DateTimeOffset At)
+{
+    /// <summary>It was pushed without signatures.</summary>
+    public bool Unsigned { get; init; }
+}
+
+/// <summary>A release that was pushed without signatures.</summary>
+internal sealed record UnsignedPush(string Version, string By, DateTimeOffset At);
 
 /// <summary>A deployment that ended in needs-operator.</summary>
 internal sealed record Attention(string Deployment, string Version, string Cause);
@@ -86,6 +99,9 @@ internal sealed record AppState(
 
     /// <summary>In the order in which they came to this host; the last <see cref="AgentState.RememberedRollouts"/>.</summary>
     public ImmutableList<Rollout> Rollouts { get; init; } = [];
+
+    /// <summary>The first release that was pushed here without signatures; null: none ever was.</summary>
+    public UnsignedPush? Unsigned { get; init; }
 
     /// <summary>The release that stays: the last one committed; null before the first.</summary>
     public ReleaseRef? Current => Proved.IsEmpty ? null : Proved[0].Release;

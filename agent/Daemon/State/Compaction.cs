@@ -17,7 +17,10 @@ internal static class Compaction
                 kept.Changed, app.Name.Value, kept.Id, kept.Revision, kept.State, kept.Driver, kept.Reason, kept.Started, kept.Plan)));
             // Last, since it sets outright what the records before it would add up to without the dropped ones.
             records.Add(new Compacted(
-                at, app.Name.Value, app.Dropped + drop, app.Proved, [.. app.Quarantined.Values.OrderBy(q => q.Since)], app.HeldAt, app.PassedOver, app.Attention, app.Hold, app.Pin));
+                at, app.Name.Value, app.Dropped + drop, app.Proved, [.. app.Quarantined.Values.OrderBy(q => q.Since)], app.HeldAt, app.PassedOver, app.Attention, app.Hold, app.Pin)
+            {
+                Unsigned = app.Unsigned,
+            });
         }
         return records;
     }

@@ -74,6 +74,13 @@ public sealed class AuditLogTests : IDisposable
     }
 
     [Fact]
+    public void A_record_of_an_earlier_agent_which_did_not_tell_where_a_call_came_from_is_read()
+    {
+        System.IO.File.WriteAllText(File, """{"at":"2026-11-20T12:00:00+00:00","by":"uid 1000 (ann)","pid":4711,"role":"deployer","wish":"hold","app":"shop","refused":false,"outcome":"shop-1"}""" + "\n");
+        Assert.Equal([Entry("hold") with { From = "" }], Log().Read(10));
+    }
+
+    [Fact]
     public void A_disk_that_fails_is_told_once_and_stops_nothing()
     {
         var told = new CountingLogger();
@@ -86,7 +93,7 @@ public sealed class AuditLogTests : IDisposable
         Assert.Equal((1, 1), (told.Count, log.Read(10).Count));
     }
 
-    private static AuditEntry Entry(string wish) => new(Noon, "uid 1000 (ann)", 4711, "deployer", wish, "shop", Refused: false, "shop-1");
+    private static AuditEntry Entry(string wish) => new(Noon, "uid 1000 (ann)", "deployer", wish, "shop", Refused: false, "shop-1", "pid 4711 on the agent's socket");
 
     private AuditLog Log() => new(new Disk(), File, NullLogger<AuditLog>.Instance);
 

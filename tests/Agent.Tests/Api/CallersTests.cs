@@ -24,7 +24,7 @@ public class CallersTests
         Assert.Equal(role, callers.Of(new PeerCredentials(7, uid, gid, groups)).Role.ToString());
 
     [Fact]
-    public void Nobody_known_has_no_role() => Assert.Equal(("somebody unknown", Role.None), (callers.Of(null).By, callers.Of(null).Role));
+    public void Nobody_known_has_no_role() => Assert.Equal(("somebody unknown", Role.None), (callers.Of((PeerCredentials?)null).By, callers.Of((PeerCredentials?)null).Role));
 
     [Fact]
     public void Without_the_groups_only_root_has_a_role()

@@ -43,7 +43,7 @@ public sealed class RolesTests : IDisposable
         Assert.Equal(StatusCode.PermissionDenied, refused.StatusCode);
         Assert.Contains("usermod", global::Agent.Protos.Errors.FromException(refused)!.Remedy, StringComparison.Ordinal);
         AuditEntry record = Assert.Single(Audit().Read(10));
-        Assert.Equal((true, "uid 54321", 4711), (record.Refused, record.By, record.Pid));
+        Assert.Equal((true, "uid 54321", "pid 4711 on the agent's socket"), (record.Refused, record.By, record.From));
         Assert.Contains("may not", record.Outcome, StringComparison.Ordinal);
     }
 
