@@ -6,9 +6,16 @@ namespace Agent.Cli.Commands;
 /// <summary>Commands that are advised in a text, made to fit the host that the text is about.</summary>
 internal static partial class HostHint
 {
+    /// <summary>What is to be typed on the host itself.</summary>
+    private static readonly string[] OnHost = ["sudo ", "systemctl ", "journalctl "];
+
     /// <summary><c>agentctl watch shop-3</c> becomes <c>agentctl watch shop-3 --host web1</c>; for this machine it stays.</summary>
-    public static string For(HostEntry host, string text) =>
-        host.Name == Targets.Local || !text.Contains("agentctl ", StringComparison.Ordinal) ? text : AdvisedCommand().Replace(text, match => $"{match.Value} --host {host.Name}");
+    public static string For(HostEntry host, string text)
+    {
+        if (host.Name == Targets.Local) return text;
+        if (OnHost.Any(program => text.StartsWith(program, StringComparison.Ordinal))) text = $"on {host.Name}: {text}";
+        return text.Contains("agentctl ", StringComparison.Ordinal) ? AdvisedCommand().Replace(text, match => $"{match.Value} --host {host.Name}") : text;
+    }
 
     // The verbs that ask an agent; then options, the values of those that have one, and what looks like an argument: an id, a version, a placeholder.
     [GeneratedRegex(
