@@ -27,6 +27,8 @@ internal static class AgentCtl
         {
             DeployCommand.Create(verbs),
             RollbackCommand.Create(verbs),
+            RolloutsCommand.Create(verbs),
+            RolloutCommand.Create(verbs),
             CancelCommand.Create(verbs),
             WatchCommand.Create(verbs),
             StatusCommand.Create(verbs),

@@ -21,8 +21,10 @@ internal static class RolloutResumeCommand
             {
                 using FoundRollout found = await RolloutSearch.FindAsync(call, verbs.Inventory, call.Parsed.GetValue(id)!, cancellationToken);
                 RolloutSearch.RefuseOver(found.Newest);
-                Will will = found.Newest.State == Rollout.Types.State.RollingBack || call.Parsed.GetValue(back) ? Will.GoBack : Will.GoOn;
-                string why = call.Parsed.GetValue(reason)! is { Length: > 0 } typed ? typed : will == Will.GoBack && found.Newest.State == Rollout.Types.State.RollingBack ? found.Newest.Reason : "";
+                // It may have been paused on its way back.
+                bool wentBack = found.Newest.State == Rollout.Types.State.RollingBack || found.Known.Hosts.Any(host => host.Known?.Back is not null);
+                Will will = wentBack || call.Parsed.GetValue(back) ? Will.GoBack : Will.GoOn;
+                string why = call.Parsed.GetValue(reason)! is { Length: > 0 } typed ? typed : wentBack ? found.Newest.Reason : "";
                 return await RolloutRun.DriveAsync(
                     call, found.Hosts, driver => driver.TakeOverAsync(found.Newest, will, why, call.Parsed.GetValue(failures), call.Parsed.GetValue(skip), CancellationToken.None), cancellationToken);
             });

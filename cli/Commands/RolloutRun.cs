@@ -69,25 +69,27 @@ internal static class RolloutRun
 
         void Interrupt()
         {
-            while (call.Terminal.Key is { } key && view is not null)
+            (Will? will, string reason) = view is not null && call.Terminal.Key is { } key ? Ask(view, key) : (null, "");
+            driver.Wish(will, reason);
+        }
+    }
+
+    private static (Will? Will, string Reason) Ask(RolloutView view, Func<char> key)
+    {
+        view.Note = Question;
+        while (true)
+        {
+            switch (char.ToLowerInvariant(key()))
             {
-                view.Note = Question;
-                switch (char.ToLowerInvariant(key()))
-                {
-                    case 's':
-                        view.Note = "stops when what is under way has ended";
-                        driver.Wish(Will.Stop, $"stopped by {Driver}");
-                        return;
-                    case 'r':
-                        view.Note = "goes back when what is under way has ended";
-                        driver.Wish(Will.GoBack, $"taken back by {Driver}");
-                        return;
-                    case 'd':
-                        driver.Wish(null, "");
-                        return;
-                }
+                case 's':
+                    view.Note = "stops when what is under way has ended";
+                    return (Will.Stop, $"stopped by {Driver}");
+                case 'r':
+                    view.Note = "goes back when what is under way has ended";
+                    return (Will.GoBack, $"taken back by {Driver}");
+                case 'd' or '\0':
+                    return (null, "");
             }
-            driver.Wish(null, "");
         }
     }
 

@@ -40,6 +40,9 @@ internal sealed class AgentConnection : IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ActivityHeadersPropagator = null,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(15),   // a connection that is open at one end only is noticed
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
         client = new AgentService.AgentServiceClient(channel);

@@ -49,7 +49,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     /// <summary>Lines; 24 where nobody knows.</summary>
     public Func<int> Height { get; init; } = () => 24;
 
-    /// <summary>Waits for a key of whoever sits there; null: nobody does.</summary>
+    /// <summary>Waits for a key of whoever sits there, 0 where they have left; null: nobody does.</summary>
     public Func<char>? Key { get; init; }
 
     /// <summary>No colour, no progress: as for a pipe.</summary>
@@ -66,7 +66,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
         {
             Width = () => Console.WindowWidth is > 0 and var columns ? columns : 80,
             Height = () => Console.WindowHeight is > 0 and var lines ? lines : 24,
-            Key = Console.IsInputRedirected || !outputIsTerminal ? null : () => Console.ReadKey(intercept: true).KeyChar,
+            Key = Console.IsInputRedirected || !outputIsTerminal ? null : ReadKey,
         };
     }
 
@@ -191,6 +191,18 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     {
         if (e.HResult != 32 && !e.Message.Contains("Broken pipe", StringComparison.Ordinal)) return false;   // EPIPE
         return !outputIsTerminal;
+    }
+
+    private static char ReadKey()
+    {
+        try
+        {
+            return Console.ReadKey(intercept: true).KeyChar;
+        }
+        catch (InvalidOperationException)
+        {
+            return '\0';   // nobody sits there any more
+        }
     }
 
     // A pipe whose reader went away must be an error, so that 'logs -f | head' ends; the console's own stream keeps quiet about it.

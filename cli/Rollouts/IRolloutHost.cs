@@ -59,5 +59,5 @@ internal sealed record RolloutTiming
     public int Looks { get; init; } = 3;
 
     /// <summary>For an answer to a short question.</summary>
-    public TimeSpan Answer { get; init; } = TimeSpan.FromSeconds(10);
+    public TimeSpan Answer { get; init; } = TimeSpan.FromSeconds(15);
 }

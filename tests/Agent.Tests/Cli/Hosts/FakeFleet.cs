@@ -44,7 +44,7 @@ public sealed class FakeFleet : IAsyncLifetime
         Directory.CreateDirectory(Path.Combine(Home, "shop"));
         Workplace = new Workplace(Path.Combine(Home, "config/agentctl"), Path.Combine(Home, "shop"), Home)
         {
-            Dial = host => new SocketDialer(hosts.TryGetValue(host.Name, out FakeHost? fake) ? fake.Socket : host.Address is HostAddress.Local local ? local.Socket : Path.Combine(Home, $"{host.Name}.sock")),
+            Dial = (host, _) => new SocketDialer(hosts.TryGetValue(host.Name, out FakeHost? fake) ? fake.Socket : host.Address is HostAddress.Local local ? local.Socket : Path.Combine(Home, $"{host.Name}.sock")),
         };
     }
 

@@ -29,7 +29,7 @@ public sealed class FanOutTests(FakeFleet fleet) : IClassFixture<FakeFleet>
         using var home = new TemporaryDirectory();
         home.Write("hosts.yaml", "hosts:\n" + string.Concat(names.Select(name => $"  {name}: ssh://{name}\n")));
         var crowd = new Crowd(7);
-        var place = new Workplace(home.Path, "/", "/") { Dial = _ => crowd };
+        var place = new Workplace(home.Path, "/", "/") { Dial = (_, _) => crowd };
         using var text = new StringWriter { NewLine = "\n" };
         Assert.Equal(4, await AgentCtl.RunAsync(["resume", "--host", "all", "--parallel", "7"], Terminal.Plain(text, text), TimeProvider.System, TestContext.Current.CancellationToken, place));
         Assert.Equal((40, 7), (crowd.Came, crowd.Most));
@@ -40,7 +40,7 @@ public sealed class FanOutTests(FakeFleet fleet) : IClassFixture<FakeFleet>
     [Fact]
     public async Task Ctrl_c_ends_the_asking()
     {
-        Workplace place = fleet.Workplace with { Dial = _ => new Silent() };
+        Workplace place = fleet.Workplace with { Dial = (_, _) => new Silent() };
         using var ctrlC = new CancellationTokenSource();
         Task<int> run = AgentCtl.RunAsync(["status", "--host", "prod"], Terminal.Plain(TextWriter.Null, TextWriter.Null), TimeProvider.System, ctrlC.Token, place);
         await ctrlC.CancelAsync();
