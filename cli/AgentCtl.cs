@@ -28,6 +28,8 @@ internal static class AgentCtl
             DeployCommand.Create(verbs),
             PushCommand.Create(verbs),
             RollbackCommand.Create(verbs),
+            RolloutsCommand.Create(verbs),
+            RolloutCommand.Create(verbs),
             CancelCommand.Create(verbs),
             WatchCommand.Create(verbs),
             StatusCommand.Create(verbs),

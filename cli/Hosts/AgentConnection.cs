@@ -20,6 +20,7 @@ internal sealed class AgentConnection : IDisposable
     private readonly AgentService.AgentServiceClient client;
     private readonly DatabaseService.DatabaseServiceClient database;
     private readonly PushService.PushServiceClient push;
+    private readonly RolloutService.RolloutServiceClient rollouts;
     private OperatorException? failure;
 
     /// <summary>To the agent of this machine.</summary>
@@ -40,11 +41,15 @@ internal sealed class AgentConnection : IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ActivityHeadersPropagator = null,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(15),   // a connection that is open at one end only is noticed
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
         client = new AgentService.AgentServiceClient(channel);
         database = new DatabaseService.DatabaseServiceClient(channel);
         push = new PushService.PushServiceClient(channel);
+        rollouts = new RolloutService.RolloutServiceClient(channel);
     }
 
     public HostEntry Host { get; }
@@ -60,6 +65,10 @@ internal sealed class AgentConnection : IDisposable
     public Task<T> AskDatabaseAsync<T>(
         Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken, TimeSpan? limit = null) =>
         AskAsync(options => question(database, options), limit, cancellationToken);
+
+    /// <summary>Asks one question about rollouts.</summary>
+    public Task<T> AskRolloutsAsync<T>(Func<RolloutService.RolloutServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
+        AskAsync(options => question(rollouts, options), null, cancellationToken);
 
     /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamAsync<T>(Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
