@@ -19,6 +19,8 @@ internal sealed class AgentConnection : IDisposable
     private readonly GrpcChannel channel;
     private readonly AgentService.AgentServiceClient client;
     private readonly DatabaseService.DatabaseServiceClient database;
+    private readonly PushService.PushServiceClient push;
+    private readonly RolloutService.RolloutServiceClient rollouts;
     private OperatorException? failure;
 
     /// <summary>To the agent of this machine.</summary>
@@ -39,10 +41,15 @@ internal sealed class AgentConnection : IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ActivityHeadersPropagator = null,
+            KeepAlivePingDelay = TimeSpan.FromSeconds(15),   // a connection that is open at one end only is noticed
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
         client = new AgentService.AgentServiceClient(channel);
         database = new DatabaseService.DatabaseServiceClient(channel);
+        push = new PushService.PushServiceClient(channel);
+        rollouts = new RolloutService.RolloutServiceClient(channel);
     }
 
     public HostEntry Host { get; }
@@ -59,6 +66,10 @@ internal sealed class AgentConnection : IDisposable
         Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken, TimeSpan? limit = null) =>
         AskAsync(options => question(database, options), limit, cancellationToken);
 
+    /// <summary>Asks one question about rollouts.</summary>
+    public Task<T> AskRolloutsAsync<T>(Func<RolloutService.RolloutServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
+        AskAsync(options => question(rollouts, options), null, cancellationToken);
+
     /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamAsync<T>(Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
         StreamAsync(options => question(client, options), cancellationToken);
@@ -66,6 +77,21 @@ internal sealed class AgentConnection : IDisposable
     /// <summary>Asks for a stream about a database; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamDatabaseAsync<T>(Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
         StreamAsync(options => question(database, options), cancellationToken);
+
+    /// <summary>Brings a release along.</summary>
+    public async Task<PushDone> PushAsync(PushSender sender, PushStart start, IProgress<PushProgress> progress, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using AsyncDuplexStreamingCall<PushRequest, PushReply> call = push.Push(new CallOptions(cancellationToken: cancellationToken));
+            return await sender.RunAsync(call, start, progress, cancellationToken);
+        }
+        catch (RpcException e)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw Explain(e);
+        }
+    }
 
     private async Task<T> AskAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> question, TimeSpan? limit, CancellationToken cancellationToken)
     {

@@ -75,7 +75,7 @@ internal sealed class ApiCalls(IConfiguration configuration, Callers callers, Au
             Audit(caller, app, wish.Text, refused: false, result);
             return done;
         }
-        catch (OperatorException e)
+        catch (Exception e) when (e is OperatorException or CallerRefusedException)
         {
             logger.ChangeRefused(shownApp, shown, caller.By, Shown(e.Message));
             Audit(caller, app, wish.Text, refused: true, e.Message);

@@ -21,7 +21,7 @@ public sealed class RolesTests : IDisposable
     public static TheoryData<string> Calls => [.. Methods.Select(method => method.Name)];
 
     private static IEnumerable<MethodDescriptor> Methods => V1.AgentReflection.Descriptor.Services.Concat(V1.DatabaseReflection.Descriptor.Services)
-        .Concat(V1.FleetReflection.Descriptor.Services.Where(service => service.Name == nameof(RolloutService))).SelectMany(service => service.Methods);
+        .Concat(V1.FleetReflection.Descriptor.Services.Where(service => service.Name is nameof(RolloutService) or nameof(PushService))).SelectMany(service => service.Methods);
 
     public void Dispose() => directory.Dispose();
 
@@ -99,7 +99,7 @@ public sealed class RolesTests : IDisposable
 
     private async Task CallAsync(string name, uint group, object request)
     {
-        Type type = new[] { typeof(AgentService), typeof(DatabaseService), typeof(RolloutService) }.Single(service => Methods.Any(method => method.Name == name && method.Service.Name == service.Name));
+        Type type = new[] { typeof(AgentService), typeof(DatabaseService), typeof(RolloutService), typeof(PushService) }.Single(service => Methods.Any(method => method.Name == name && method.Service.Name == service.Name));
         var calls = new ApiCalls(
             new OneApp(), new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults), Audit(), TimeProvider.System, new Lifetime(), NullLogger<AgentService>.Instance);
         // Behind the door there is nothing.
@@ -108,10 +108,14 @@ public sealed class RolesTests : IDisposable
             var t when t == typeof(ApiCalls) => calls,
             var t when t == typeof(IConfiguration) => new OneApp(),
             var t when t == typeof(AuditLog) => Audit(),
+            var t when t == typeof(TimeProvider) => TimeProvider.System,
             _ => (object?)null,
         })]);
         MethodInfo method = type.GetMethod(name)!;
         var context = new Context($"/agent.v1.{type.Name}/{name}", new PeerCredentials(4711, 54321, group, []));
+        // A caller that streams has nothing to say.
+        Type first = method.GetParameters()[0].ParameterType;
+        if (first.IsGenericType) request = typeof(NoReader<>).MakeGenericType(first.GetGenericArguments()).GetConstructors()[0].Invoke([]);
         object?[] arguments = method.GetParameters().Length == 3
             ? [request, typeof(NoWriter<>).MakeGenericType(method.GetParameters()[1].ParameterType.GetGenericArguments()).GetConstructors()[0].Invoke([]), context]
             : [request, context];
@@ -125,6 +129,13 @@ public sealed class RolesTests : IDisposable
         public Task WriteAsync(T message) => throw new NotSupportedException();
 
         public Task WriteAsync(T message, CancellationToken cancellationToken) => throw new NotSupportedException();
+    }
+
+    private sealed class NoReader<T> : IAsyncStreamReader<T>
+    {
+        public T Current => throw new NotSupportedException();
+
+        public Task<bool> MoveNext(CancellationToken cancellationToken) => Task.FromResult(false);
     }
 
     private sealed class OneApp : IConfiguration

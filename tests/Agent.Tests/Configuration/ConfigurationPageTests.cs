@@ -17,6 +17,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
     {
         { "## agentd.yaml", ConfigurationKeys.Agent },
         { "### roles", ConfigurationKeys.Roles },
+        { "### unsigned_push", ConfigurationKeys.UnsignedPush },
         { "## apps.d/APP.yaml", ConfigurationKeys.App },
         { "### deadlines", ConfigurationKeys.Steps },
         { "### database", ConfigurationKeys.Database },
@@ -116,7 +117,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
         directory.Write("agentd.yaml", shown);
         AgentOptions options = ConfigurationFiles.Load(directory.Path, new Disk()).Agent;
         AgentOptions defaults = AgentFile.Defaults with { Store = "https://releases.example.com/" };
-        Assert.Equal(defaults, options with { Viewers = defaults.Viewers, Deployers = defaults.Deployers, Admins = defaults.Admins });
+        Assert.Equal(defaults, options with { Viewers = defaults.Viewers, Deployers = defaults.Deployers, Admins = defaults.Admins, UnsignedPush = null });   // which has no default to show
         Assert.Equal([defaults.Viewers, defaults.Deployers, defaults.Admins], [options.Viewers, options.Deployers, options.Admins]);
     }
 
