@@ -108,6 +108,17 @@ public sealed class FanOutTests(FakeFleet fleet) : IClassFixture<FakeFleet>
     }
 
     [Fact]
+    public async Task Checks_for_programs_tell_who_we_are_there_and_the_clock_in_seconds()
+    {
+        using var output = new StringWriter();
+        Assert.Equal(0, await fleet.RunAsync(Terminal.Plain(output, TextWriter.Null), TestContext.Current.CancellationToken, "hosts", "check", "--host", "web1", "-o", "json"));
+        JsonElement check = JsonElement.Parse(output.ToString()).GetProperty("hosts")[0].GetProperty("result");
+        Assert.Equal(("0.1.0", "uid 1000 (ann)", "deployer"), (check.GetProperty("version").GetString(), check.GetProperty("by").GetString(), check.GetProperty("role").GetString()));
+        Assert.InRange(check.GetProperty("clock_ahead_seconds").GetDouble(), -5, 5);
+        Assert.InRange(check.GetProperty("round_trip_seconds").GetDouble(), 0, 60);
+    }
+
+    [Fact]
     public async Task What_a_project_brings_is_told_and_never_taken_unasked()
     {
         try
@@ -122,6 +133,9 @@ public sealed class FanOutTests(FakeFleet fleet) : IClassFixture<FakeFleet>
             Assert.Equal(
                 $"error: {fleet.Home}/shop/.agentctl.yaml leads to evil (ssh://evil.example.com), which your own hosts do not have\n"
                 + "fix:   where you trust it, say it: --host evil; or keep it: agentctl hosts add evil ssh://evil.example.com\n", text);
+            (exit, text) = await fleet.RunAsync("hosts", "check");
+            Assert.StartsWith($"note:  left out, as {fleet.Home}/shop/.agentctl.yaml alone names them: evil; --host all asks them too\nHOST", text, StringComparison.Ordinal);
+            Assert.DoesNotContain("evil", text.Split('\n', 2)[1], StringComparison.Ordinal);
             (exit, text) = await fleet.RunAsync("hold", "--host", "evil,web1");
             Assert.Equal(4, exit);
             Assert.StartsWith($"note:  by {fleet.Home}/shop/.agentctl.yaml: evil is ssh://evil.example.com\n", text, StringComparison.Ordinal);

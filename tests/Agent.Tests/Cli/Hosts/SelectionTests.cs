@@ -108,8 +108,15 @@ public class SelectionTests
         string[] names = ["web1", "web2", "web10", "db1"];
         Dictionary<string, string[]> meanings = new()
         {
-            ["web1"] = ["web1"], ["db1"] = ["db1"], ["web"] = ["web1", "web10"], ["prod"] = ["web1", "web2", "db1"], ["data"] = ["db1"], ["all"] = names, ["web*"] = ["web1", "web2", "web10"],
-            ["?b1"] = ["db1"], ["ssh://web2"] = ["web2"],
+            ["web1"] = ["web1"],
+            ["db1"] = ["db1"],
+            ["web"] = ["web1", "web10"],
+            ["prod"] = ["web1", "web2", "db1"],
+            ["data"] = ["db1"],
+            ["all"] = names,
+            ["web*"] = ["web1", "web2", "web10"],
+            ["?b1"] = ["db1"],
+            ["ssh://web2"] = ["web2"],
         };
         Gen<string> term = Gen.Elements(meanings.Keys.ToArray()).SelectMany(name => Gen.Elements("", "", "-", "!").Select(sign => sign + name));
         Prop.ForAll(term.NonEmptyListOf().ToArbitrary(), terms =>
