@@ -47,7 +47,9 @@ internal static class RolloutSearch
         var hosts = new RolloutHosts(entries.Select(entry => new AgentRolloutHost(call.Connect(entry))), call.Parallel, RolloutTiming.Usual, call.Time);
         try
         {
-            IReadOnlyList<HostSaid<HostRollout?>> said = await hosts.FindAsync(known.App, id, _ => true, cancellationToken);
+            IReadOnlyList<HostSaid<HostRollout?>> said = await hosts.FindAsync(known.App, id, brief: false, _ => true, cancellationToken);
+            RefuseDisagreement(id, Findings(answers).Select(finding => (finding.Host.Name, finding.Known))
+                .Concat(said.Where(host => host.Answer is not null).Select(host => (host.Host, host.Answer!))));
             Dictionary<string, string> planned = known.Plan.Batches.SelectMany(batch => batch.Hosts).ToDictionary(host => host.Name, host => host.Address);
             // Another machine under the same name, or this one as "local": what does not know the rollout must not get a turn by mistake.
             foreach (HostEntry entry in entries)
@@ -100,6 +102,18 @@ internal static class RolloutSearch
     {
         if (rollout.State is Rollout.Types.State.Aborted or Rollout.Types.State.Finished)
             throw new OperatorException(ExitCode.Refused, $"rollout {rollout.Id} is {RolloutText.Word(rollout.State)}", "begin a new one: agentctl deploy VERSION --host HOSTS");
+    }
+
+    // A plan never changes. A host that tells another one is wrong or worse, and nothing is to be done by what it says.
+    private static void RefuseDisagreement(string id, IEnumerable<(string Host, HostRollout Known)> told)
+    {
+        IGrouping<RolloutPlan?, string>[] plans = [.. told.GroupBy(each => each.Known.Rollout?.Plan, each => each.Host)];
+        if (plans.Length > 1)
+        {
+            throw new OperatorException(
+                ExitCode.Refused, $"hosts tell different plans of rollout {id}: {string.Join(" and ", plans.Select(same => string.Join(", ", same.Distinct().Take(5))))} do not agree",
+                "see who changed what there, with 'agentctl audit', and begin a new rollout without the hosts that you do not trust");
+        }
     }
 
     // By the name that it has here; else by its address here; else by the rollout's.

@@ -47,6 +47,7 @@ internal sealed class RolloutView : IDisposable
     {
         ticking.Dispose();
         Paint();
+        lock (gate) progress = null;
         terminal.KeepBlock();
     }
 

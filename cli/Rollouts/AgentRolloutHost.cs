@@ -24,9 +24,9 @@ internal sealed class AgentRolloutHost(AgentConnection agent) : IRolloutHost
     public Task<KeepRolloutResponse> KeepAsync(Rollout rollout, CancellationToken cancellationToken) =>
         AskAsync(() => agent.AskRolloutsAsync((client, options) => client.KeepRolloutAsync(new KeepRolloutRequest { Rollout = rollout }, options), cancellationToken));
 
-    public Task<HostRollout?> FindAsync(string app, string rollout, CancellationToken cancellationToken) => AskAsync(async () =>
+    public Task<HostRollout?> FindAsync(string app, string rollout, bool brief, CancellationToken cancellationToken) => AskAsync(async () =>
     {
-        var request = new ListRolloutsRequest { App = app, Id = rollout, Brief = true };
+        var request = new ListRolloutsRequest { App = app, Id = rollout, Brief = brief };
         return (await agent.AskRolloutsAsync((client, options) => client.ListRolloutsAsync(request, options), cancellationToken)).Rollouts.FirstOrDefault();
     });
 

@@ -20,7 +20,8 @@ internal interface IRolloutHost : IDisposable
     Task<KeepRolloutResponse> KeepAsync(Rollout rollout, CancellationToken cancellationToken);
 
     /// <summary>The rollout as this host knows it, and what became of it here; null: it knows no such one.</summary>
-    Task<HostRollout?> FindAsync(string app, string rollout, CancellationToken cancellationToken);
+    /// <param name="brief">Without the plan.</param>
+    Task<HostRollout?> FindAsync(string app, string rollout, bool brief, CancellationToken cancellationToken);
 
     /// <summary>Begins a turn, or shows the one that the same request began before.</summary>
     IAsyncEnumerable<DeploymentEvent> DeployAsync(DeployRequest request, CancellationToken cancellationToken);

@@ -24,8 +24,8 @@ internal sealed record KnownRollout(Rollout Rollout, ImmutableArray<RolloutHostS
     /// <param name="lost">Names of hosts that could not be asked.</param>
     public static IReadOnlyList<KnownRollout> Join(IEnumerable<Finding> findings, IReadOnlyCollection<string> lost) =>
     [
-        .. findings.Where(finding => finding.Known.Rollout?.Plan is not null).GroupBy(finding => finding.Known.Rollout.Id)
-            .Select(same => Join([.. same], lost)).OrderByDescending(known => known.Rollout.Started?.ToDateTimeOffset()),
+        .. findings.Where(finding => finding.Known.Rollout?.Plan is { } plan && IsSound(plan)).GroupBy(finding => finding.Known.Rollout.Id)
+            .Select(same => Join([.. same], lost)).OrderByDescending(known => known.Rollout.Started?.Seconds),
     ];
 
     /// <summary>The rollout by what its own hosts said of it.</summary>
@@ -35,6 +35,14 @@ internal sealed record KnownRollout(Rollout Rollout, ImmutableArray<RolloutHostS
         return new KnownRollout(newest, Each(newest.Plan, host => by[host.Name] is { Error: null } answer
             ? (answer.Answer, HostTurn.StandOf(answer.Answer), "")
             : (null, Stand.Unreachable, by[host.Name].Error!.Message)));
+    }
+
+    // What hosts say is as little trusted as what callers say to them.
+    private static bool IsSound(RolloutPlan plan)
+    {
+        string[] names = [.. plan.Batches.SelectMany(batch => batch.Hosts).Select(host => host.Name)];
+        return names.Length > 0 && names.Distinct().Count() == names.Length && names.All(name => name.Length > 0) && plan.Batches.All(batch => batch.Hosts.Count > 0)
+            && (plan.Soak?.Seconds ?? 0) is >= 0 and <= 604_800 && (plan.Pause?.Seconds ?? 0) is >= 0 and <= 604_800;
     }
 
     private static KnownRollout Join(IReadOnlyList<Finding> findings, IReadOnlyCollection<string> lost)
@@ -68,7 +76,7 @@ internal sealed class AbsentHost(string name, string why) : IRolloutHost
 
     public Task<KeepRolloutResponse> KeepAsync(Rollout rollout, CancellationToken cancellationToken) => throw Lost();
 
-    public Task<HostRollout?> FindAsync(string app, string rollout, CancellationToken cancellationToken) => throw Lost();
+    public Task<HostRollout?> FindAsync(string app, string rollout, bool brief, CancellationToken cancellationToken) => throw Lost();
 
     public IAsyncEnumerable<DeploymentEvent> DeployAsync(DeployRequest request, CancellationToken cancellationToken) => throw Lost();
 

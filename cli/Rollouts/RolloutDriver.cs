@@ -74,7 +74,7 @@ internal sealed class RolloutDriver(RolloutHosts hosts, string driver, RolloutTi
         progress = RolloutProgress.Of(known.Plan);
         if (await PutAsync(Changed(known, will == Will.GoBack ? State.RollingBack : State.Running, reason), cancellationToken) is { } newer) return End(newer);
         // Only now: what the driver before had begun when its revision was superseded is seen here, and nothing more can begin.
-        foreach (HostSaid<HostRollout?> said in await hosts.FindAsync(known.App, known.Id, _ => true, cancellationToken))
+        foreach (HostSaid<HostRollout?> said in await hosts.FindAsync(known.App, known.Id, brief: true, _ => true, cancellationToken))
         {
             progress = progress.With(said.Host, said.Error is null ? HostTurn.StandOf(said.Answer) : Stand.Unreachable);
             if (said.Answer?.Deployment is { } turn) before[said.Host] = turn.FromVersion;
@@ -266,7 +266,7 @@ internal sealed class RolloutDriver(RolloutHosts hosts, string driver, RolloutTi
     }
 
     private async Task<Rollout?> NewerAsync(CancellationToken cancellationToken) =>
-        (await hosts.FindAsync(rollout.App, rollout.Id, host => progress.Stands[host] != Stand.Unreachable, cancellationToken))
+        (await hosts.FindAsync(rollout.App, rollout.Id, brief: true, host => progress.Stands[host] != Stand.Unreachable, cancellationToken))
             .Select(said => said.Answer?.Rollout).Where(known => known?.Revision > rollout.Revision).MaxBy(known => known!.Revision);
 
     private static Rollout? Newest(IEnumerable<HostSaid<KeepRolloutResponse>> said) =>

@@ -49,9 +49,10 @@ internal sealed class RolloutHosts(IEnumerable<IRolloutHost> hosts, int parallel
         return all;
     }
 
-    /// <summary>The rollout on each of them, without its plan, and what became of it there; null: it does not know it.</summary>
-    public Task<IReadOnlyList<HostSaid<HostRollout?>>> FindAsync(string app, string rollout, Func<string, bool> which, CancellationToken cancellationToken) =>
-        AskAsync(which, (host, token) => host.FindAsync(app, rollout, token), cancellationToken);
+    /// <summary>The rollout on each of them, and what became of it there; null: it does not know it.</summary>
+    /// <param name="brief">Without the plan.</param>
+    public Task<IReadOnlyList<HostSaid<HostRollout?>>> FindAsync(string app, string rollout, bool brief, Func<string, bool> which, CancellationToken cancellationToken) =>
+        AskAsync(which, (host, token) => host.FindAsync(app, rollout, brief, token), cancellationToken);
 
     /// <summary>What is wrong with the app on each of them now; null: nothing.</summary>
     public Task<IReadOnlyList<HostSaid<string?>>> AilmentsAsync(string app, Func<string, bool> which, CancellationToken cancellationToken) =>

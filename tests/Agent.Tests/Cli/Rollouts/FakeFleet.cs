@@ -112,7 +112,7 @@ internal sealed class FakeFleet
             return new KeepRolloutResponse { Kept = kept, Known = machine.Known };
         }, cancellationToken);
 
-        public Task<HostRollout?> FindAsync(string app, string rollout, CancellationToken cancellationToken) => CallAsync(() => machine.Known?.Id != rollout ? null : new HostRollout
+        public Task<HostRollout?> FindAsync(string app, string rollout, bool brief, CancellationToken cancellationToken) => CallAsync(() => machine.Known?.Id != rollout ? null : new HostRollout
         {
             Rollout = machine.Known.Clone(),
             Deployment = machine.Deployments.Find(deployment => deployment.Request == rollout)?.Clone(),

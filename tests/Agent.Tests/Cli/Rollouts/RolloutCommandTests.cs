@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Agent.Cli;
@@ -18,6 +19,7 @@ public sealed partial class RolloutCommandTests : IAsyncLifetime
     private readonly Dictionary<string, World> worlds = names.ToDictionary(name => name, _ => World.New());
     private readonly Dictionary<string, WorldAgent> agents = [];
     private readonly HashSet<string> cutOff = [];
+    private readonly ConcurrentBag<Stream> connections = [];
     private Workplace workplace = null!;
 
     public async ValueTask InitializeAsync()
@@ -42,7 +44,7 @@ public sealed partial class RolloutCommandTests : IAsyncLifetime
             """);
         workplace = new Workplace(Path.Combine(home.Path, "config"), home.Path, home.Path)
         {
-            Dial = (host, _) => new SocketDialer(cutOff.Contains(host.Name) ? Path.Combine(home.Path, "nobody.sock") : agents[host.Name].Socket),
+            Dial = (host, _) => new Dialer(this, host.Name),
         };
     }
 
@@ -186,6 +188,35 @@ public sealed partial class RolloutCommandTests : IAsyncLifetime
         Assert.Equal(versions, string.Join(' ', names[..3].Select(name => worlds[name].Engine.State(World.Shop).Current!.Version)));
     }
 
+    [Theory]
+    [InlineData("web1")]
+    [InlineData("web")]
+    public async Task A_connection_that_is_lost_in_a_turn_is_made_again_and_shows_the_same_deployment(string hosts)
+    {
+        Task<string> stopped = worlds["web1"].StopAtAsync(Step.Gate);
+        Task<(int Exit, string Text)> driving = RunAsync("deploy", "v1.1.0", "--host", hosts);
+        await stopped;
+        int before = connections.Count;
+        foreach (Stream connection in connections) await connection.DisposeAsync();
+        await Protos.Eventually.HoldsAsync(() => connections.Count > before);
+        worlds["web1"].GoOn();
+        (int exit, string text) = await driving;
+        Assert.True(exit == 0, text);
+        Assert.Equal(2, worlds["web1"].Engine.State(World.Shop).Deployments.Count);
+        Assert.Single(Regex.Matches(text, "v1.0.0 -> v1.1.0"), match => text[..match.Index].EndsWith("shop  ", StringComparison.Ordinal) || text[..match.Index].EndsWith("web1  ", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task Hosts_that_tell_different_plans_are_not_believed()
+    {
+        (_, string text) = await RunAsync("deploy", "v1.1.0", "--host", "web", "--max-failures", "3");
+        string id = IdOf(text);
+        DeploymentEngineOf("db1").KeepRollout(World.Shop, Forged(id));
+        (int exit, text) = await RunAsync("rollout", "resume", id);
+        Assert.Equal(5, exit);
+        Assert.Contains($"hosts tell different plans of rollout {id}: ", text, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task Json_is_a_line_for_each_event_with_its_host()
     {
@@ -225,6 +256,14 @@ public sealed partial class RolloutCommandTests : IAsyncLifetime
         Assert.True(exit == 2 && text.Contains(error, StringComparison.Ordinal), text);
     }
 
+    private Daemon.Deployments.DeploymentEngine DeploymentEngineOf(string host) => worlds[host].Engine;
+
+    private static Rollout Forged(string id)
+    {
+        var plan = new V1.RolloutPlan { Version = "v0.9.0", Batches = { new V1.RolloutBatch { Hosts = { new V1.RolloutHost { Name = "web1", Address = "ssh://web1" } } } } };
+        return new Rollout(id, 99, RolloutState.Running, "eve", "", DateTimeOffset.UnixEpoch, default, Google.Protobuf.MessageExtensions.ToByteArray(plan));
+    }
+
     private static string IdOf(string text) => Id().Match(text).Value;
 
     private Task<(int Exit, string Text)> RunAsync(params string[] words) => RunAsync(TestContext.Current.CancellationToken, words);
@@ -238,4 +277,20 @@ public sealed partial class RolloutCommandTests : IAsyncLifetime
 
     [GeneratedRegex("r[0-9]{8}-[0-9]{4}-[0-9a-f]{6}")]
     private static partial Regex Id();
+
+    /// <summary>To the host's agent, over a connection that a test can break.</summary>
+    private sealed class Dialer(RolloutCommandTests test, string host) : IDialer
+    {
+        public async ValueTask<Stream> ConnectAsync(CancellationToken cancellationToken)
+        {
+            using var dialer = new SocketDialer(test.cutOff.Contains(host) ? Path.Combine(test.home.Path, "nobody.sock") : test.agents[host].Socket);
+            Stream connection = await dialer.ConnectAsync(cancellationToken);
+            test.connections.Add(connection);
+            return connection;
+        }
+
+        public void Dispose()
+        {
+        }
+    }
 }
