@@ -19,6 +19,7 @@ internal sealed class AgentConnection : IDisposable
     private readonly GrpcChannel channel;
     private readonly AgentService.AgentServiceClient client;
     private readonly DatabaseService.DatabaseServiceClient database;
+    private readonly AccessService.AccessServiceClient access;
     private OperatorException? failure;
 
     /// <summary>To the agent of this machine.</summary>
@@ -39,10 +40,15 @@ internal sealed class AgentConnection : IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ActivityHeadersPropagator = null,
+            // A stream has no deadline: an agent that is gone without a word, as behind a cut network, answers no ping.
+            KeepAlivePingDelay = TimeSpan.FromSeconds(20),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
+            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
         client = new AgentService.AgentServiceClient(channel);
         database = new DatabaseService.DatabaseServiceClient(channel);
+        access = new AccessService.AccessServiceClient(channel);
     }
 
     public HostEntry Host { get; }
@@ -58,6 +64,10 @@ internal sealed class AgentConnection : IDisposable
     public Task<T> AskDatabaseAsync<T>(
         Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken, TimeSpan? limit = null) =>
         AskAsync(options => question(database, options), limit, cancellationToken);
+
+    /// <summary>Asks one question about who may call over the network.</summary>
+    public Task<T> AskAccessAsync<T>(Func<AccessService.AccessServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
+        AskAsync(options => question(access, options), null, cancellationToken);
 
     /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamAsync<T>(Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
@@ -128,6 +138,7 @@ internal sealed class AgentConnection : IDisposable
             return new OperatorException(code, told.What, told.Remedy, e);
         }
         if (failure is not null) return failure;
+        if (dialer.Failure is { } known) return known;
         return e.StatusCode switch
         {
             StatusCode.Unavailable => new OperatorException(ExitCode.Unreachable, "agentd went away before it had answered", "systemctl status agentd, then try again", e),

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Agent.Artifacts;
+using Agent.Daemon.Access;
 using Agent.Artifacts.Durable;
 using Agent.Daemon.Api;
 using Agent.Daemon.Configuration;
@@ -18,9 +19,12 @@ public sealed class RolesTests : IDisposable
 
     private readonly TemporaryDirectory directory = new();
 
-    public static TheoryData<string> Calls => [.. Methods.Select(method => method.Name)];
+    private static readonly Type[] Types = [typeof(AgentService), typeof(DatabaseService), typeof(AccessService)];
 
-    private static IEnumerable<MethodDescriptor> Methods => V1.AgentReflection.Descriptor.Services.Concat(V1.DatabaseReflection.Descriptor.Services).SelectMany(service => service.Methods);
+    public static TheoryData<string> Calls => [.. Methods.Select(method => method.Name).Where(name => name != "Pair")];
+
+    private static IEnumerable<MethodDescriptor> Methods => V1.AgentReflection.Descriptor.Services.Concat(V1.DatabaseReflection.Descriptor.Services)
+        .Concat(V1.FleetReflection.Descriptor.Services.Where(service => Types.Any(type => type.Name == service.Name))).SelectMany(service => service.Methods);
 
     public void Dispose() => directory.Dispose();
 
@@ -28,7 +32,7 @@ public sealed class RolesTests : IDisposable
     public void Every_call_has_a_role_and_no_other_name_has() => Assert.Equal(Methods.Select(method => method.Name).Order(), Roles.Demands.Keys.Order());
 
     [Fact]
-    public void No_call_is_for_everybody() => Assert.All(Roles.Demands.Values, demand => Assert.NotEqual(Role.None, demand.Role));
+    public void No_call_is_for_everybody_but_the_one_that_takes_a_code() => Assert.Equal(["Pair"], Roles.Demands.Where(demand => demand.Value.Role == Role.None).Select(demand => demand.Key));
 
     [Fact]
     public void A_call_that_nobody_thought_of_is_for_admins() => Assert.Equal(Role.Admin, Roles.Of("/agent.v1.AgentService/Explode").Role);
@@ -98,15 +102,17 @@ public sealed class RolesTests : IDisposable
 
     private async Task CallAsync(string name, uint group, object request)
     {
-        Type type = V1.DatabaseReflection.Descriptor.Services[0].FindMethodByName(name) is null ? typeof(AgentService) : typeof(DatabaseService);
+        Type type = Types.Single(one => one.Name == Methods.Single(method => method.Name == name).Service.Name);
+        var clients = new Clients(new Disk(), directory.Path, TimeProvider.System, NullLogger<Clients>.Instance);
         var calls = new ApiCalls(
-            new OneApp(), new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults), Audit(), TimeProvider.System, new Lifetime(), NullLogger<AgentService>.Instance);
+            new OneApp(), new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults, clients), Audit(), new RefusalBudget(TimeProvider.System), TimeProvider.System, new Lifetime(), NullLogger<AgentService>.Instance);
         // Behind the door there is nothing.
         object service = type.GetConstructors().Single().Invoke([.. type.GetConstructors().Single().GetParameters().Select(parameter => parameter.ParameterType switch
         {
             var t when t == typeof(ApiCalls) => calls,
             var t when t == typeof(IConfiguration) => new OneApp(),
             var t when t == typeof(AuditLog) => Audit(),
+            var t when t == typeof(Clients) => clients,
             _ => (object?)null,
         })]);
         MethodInfo method = type.GetMethod(name)!;
