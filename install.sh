@@ -16,6 +16,7 @@ sudo ./install.sh --uninstall     remove the agent; what it deployed keeps runni
 sudo ./install.sh --purge         remove the agent, its data, and the applications it deployed (their shared/ directories stay)
      ./install.sh --stage DIR     only build, and lay out in DIR what goes to a server
 sudo ./install.sh --from DIR      install what --stage has laid out
+     ./install.sh --package FILE  only build, and pack into FILE.deb what goes to a server
 END
 }
 
@@ -27,9 +28,9 @@ main() {
             --keep) keep=yes ;;
             --uninstall) action=uninstall ;;
             --purge) action=purge ;;
-            --stage | --from)
+            --stage | --from | --package)
                 action=${1#--} dir=${2-}
-                [[ -n $dir ]] || fail "$1 needs a directory" "./install.sh $1 DIR"
+                [[ -n $dir ]] || fail "$1 needs a path" "./install.sh --help"
                 shift
                 ;;
             -h | --help) usage && exit ;;
@@ -38,7 +39,7 @@ main() {
         shift
     done
     [[ -z $keep || $action == try_out ]] || fail "--keep goes with --try" "sudo ./install.sh --try --keep"
-    [[ $action == stage || $EUID == 0 ]] || fail "this needs root" "sudo ./install.sh"
+    [[ $action == stage || $action == package || $EUID == 0 ]] || fail "this needs root" "sudo ./install.sh"
     trap clean_up EXIT
     trap 'exit 130' INT TERM
     work=$(mktemp -d)
@@ -53,6 +54,10 @@ main() {
             install_from "$dir"
             ;;
         stage) stage "$dir" ;;
+        package)
+            stage "$work/root"
+            package "$work/root" "$dir"
+            ;;
         try_out) try_out "$keep" ;;
         uninstall)
             need_systemd
@@ -164,6 +169,22 @@ stage() {
     install -D -m 755 "$work/agentd/agentd" "$1/usr/bin/agentd"
     install -D -m 755 "$work/agentctl/agentctl" "$1/usr/bin/agentctl"
     install -D -m 755 "$here/install.sh" "$1/usr/share/agentd/install.sh"
+}
+
+# A Debian package of what stage has laid out. package DIR FILE
+package() {
+    need dpkg-deb=dpkg
+    local version file
+    version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' "$here/Directory.Build.props")
+    mkdir "$1/DEBIAN"
+    sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$(dpkg --print-architecture)/" "$here/packaging/deb/control" >"$1/DEBIAN/control"
+    for file in postinst prerm postrm; do install -m 755 "$here/packaging/deb/$file" "$1/DEBIAN/$file"; done
+    # dpkg asks before it writes over what the operator has changed.
+    (cd "$1" && find etc -type f -printf '/%p\n') >"$1/DEBIAN/conffiles"
+    # dpkg knows the files; the list of an installation without it would say something else.
+    rm -rf "$1/usr/share/agentd"
+    chmod -R u+rwX,go+rX,go-w "$1"
+    dpkg-deb --build --root-owner-group "$1" "$2" >/dev/null
 }
 
 # install_from DIR

@@ -4,6 +4,7 @@ using System.CommandLine.Parsing;
 using System.Reflection;
 using Agent.Artifacts;
 using Agent.Cli.Commands;
+using Agent.Cli.Hosts;
 using Agent.Cli.Rendering;
 
 namespace Agent.Cli;
@@ -18,9 +19,10 @@ internal static class AgentCtl
         typeof(AgentCtl).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "unknown";
 
     /// <summary>The command line. A file in Commands for each verb; <c>--help</c> lists them in this order.</summary>
-    public static Command CreateRoot(Terminal terminal, TimeProvider time)
+    /// <param name="workplace">Null: this process's.</param>
+    public static Command CreateRoot(Terminal terminal, TimeProvider time, Workplace? workplace = null)
     {
-        var verbs = new Verbs(terminal, time);
+        var verbs = new Verbs(terminal, time, workplace ?? Workplace.OfProcess());
         var root = new Verb("agentctl", "Tells agentd what to run, shows what happened, and publishes releases.", "agentctl status", "agentctl deploy v1.2.0 --app shop")
         {
             DeployCommand.Create(verbs),
@@ -52,7 +54,11 @@ internal static class AgentCtl
             PublishCommand.Create(verbs),
             PromoteCommand.Create(verbs),
             StoreCommand.Create(verbs),
+            HostsCommand.Create(verbs),
             VersionCommand.Create(verbs),
+            CompletionCommand.Create(verbs),
+            CompletionCommand.CreateComplete(verbs),
+            DialStdioCommand.Create(verbs),
             new HelpOption { Action = new HelpWithExamples() },
             new VersionOption { Action = new PrintVersion() },
         };
@@ -63,13 +69,14 @@ internal static class AgentCtl
         RunAsync(args, Terminal.Plain(stdout, stderr), TimeProvider.System, cancellationToken);
 
     /// <summary>Runs one command line. Never throws: every error is told on stderr, with what to do about it.</summary>
+    /// <param name="workplace">Null: this process's.</param>
     /// <returns>The exit status: see <see cref="ExitCode"/>; 130 after Ctrl-C.</returns>
-    public static async Task<int> RunAsync(IReadOnlyList<string> args, Terminal terminal, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(IReadOnlyList<string> args, Terminal terminal, TimeProvider time, CancellationToken cancellationToken, Workplace? workplace = null)
     {
         bool json = false;
         try
         {
-            ParseResult parsed = CreateRoot(terminal, time).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+            ParseResult parsed = CreateRoot(terminal, time, workplace).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
             json = parsed.GetResult(Verbs.OutputName) is OptionResult output && output.Tokens is [{ Value: "json" }, ..];
             bool answersByItself = parsed.Action is HelpWithExamples or PrintVersion;
             if (!answersByItself && UsageErrors.Find(parsed) is { } wrong) throw wrong;

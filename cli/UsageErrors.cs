@@ -13,10 +13,11 @@ internal static class UsageErrors
         Command command = parsed.CommandResult.Command;
         string path = PathOf(command);
 
-        if (command.Subcommands.Count > 0)
+        // One that does something by itself, too, takes no argument.
+        if (command.Subcommands.Count > 0 && (command.Action is null || parsed.UnmatchedTokens.Count > 0))
         {
             if (parsed.UnmatchedTokens is not [var unknown, ..]) return new OperatorException(ExitCode.Usage, $"{path} needs a command", $"see {path} --help");
-            return new OperatorException(ExitCode.Usage, $"there is no command '{path} {unknown}'", Suggest(unknown, command.Subcommands.Select(c => c.Name)) is { } near
+            return new OperatorException(ExitCode.Usage, $"there is no command '{path} {unknown}'", Suggest(unknown, command.Subcommands.Where(c => !c.Hidden).Select(c => c.Name)) is { } near
                 ? $"did you mean {path} {near}? See {path} --help"
                 : $"see {path} --help");
         }

@@ -35,16 +35,28 @@ count() {
     [[ $2 =~ $pattern ]] && echo "${BASH_REMATCH[1]}" || echo 0
 }
 
+sshd=$root/tests/Agent.SystemTests/bin/sshd
+
+fetch_sshd() {
+    local package
+    mkdir "$work/sshd" "$work/sshd/root"
+    (cd "$work/sshd" && { apt-get download -q openssh-server libwrap0 || { apt-get update -q && apt-get download -q openssh-server libwrap0; }; }) >"$work/apt.log" 2>&1 || return
+    for package in "$work"/sshd/*.deb; do dpkg-deb -x "$package" "$work/sshd/root" || return; done
+    mkdir -p "${sshd%/*}" && mv "$work/sshd/root" "$sshd"
+}
+
 declare -i passed failed skipped
 need_sdk
 need git=git
 if [[ $EUID == 0 ]]; then
-    need dbus-daemon=dbus ip=iproute2 nsenter=util-linux nginx=nginx curl=curl python3=python3 faketime=faketime
+    need dbus-daemon=dbus ip=iproute2 nsenter=util-linux nginx=nginx curl=curl python3=python3 faketime=faketime ssh=openssh-client rsync=rsync
     # PostgreSQL's programs, and the libraries that plans and restore points use; without them those tests say so.
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || apt_install postgresql || true
     ldconfig -p | grep -q 'libpg_query\.so' || apt_install libpg-query-dev || true
     [[ -x /usr/sbin/pgbouncer ]] || apt_install pgbouncer || true
     ldconfig -p | grep -q 'libzstd\.so\.1' || apt_install libzstd1 || true
+    # sshd for throwaway hosts: unpacked, not installed, so that the machine does not begin to run one.
+    [[ -x /usr/sbin/sshd || -e $sshd ]] || fetch_sshd || true
     # For the calls to and from another gRPC implementation; those tests are skipped without it.
     /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || apt_install python3-grpcio python3-protobuf || true
 else

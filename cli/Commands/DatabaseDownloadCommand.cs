@@ -11,11 +11,12 @@ internal static class DatabaseDownloadCommand
     {
         var id = new Argument<string>("ID") { Description = "a restore point; left out: the newest", Arity = ArgumentArity.ZeroOrOne, DefaultValueFactory = _ => "" };
         var file = new Option<string>("--output-file", "-O") { Description = "the file to write (mode 600); it must not be there", HelpName = "FILE", Required = true };
-        return verbs.Asking(
+        return verbs.AskingOne(
             new Verb("download", "Writes the dump of a restore point into a file that pg_restore reads.", "agentctl db download -O shop.dump", "agentctl db download shop-12 -O shop.dump --app shop"),
             [id, file, verbs.App],
             (call, cancellationToken) => RunAsync(
-                call, new DownloadRestorePointRequest { App = call.App, Id = call.Parsed.GetValue(id) ?? "" }, Path.GetFullPath(call.Parsed.GetValue(file)!), cancellationToken));
+                call, new DownloadRestorePointRequest { App = call.App, Id = call.Parsed.GetValue(id) ?? "" }, Path.GetFullPath(call.Parsed.GetValue(file)!), cancellationToken),
+            "a dump goes into one file");
     }
 
     private static async Task<int> RunAsync(AgentCall call, DownloadRestorePointRequest request, string file, CancellationToken cancellationToken)

@@ -11,7 +11,7 @@ internal static class DatabaseRestoreCommand
     {
         var id = new Argument<string>("ID") { Description = "a restore point, as 'agentctl db list' names it" };
         var yes = new Option<bool>("--yes", "-y") { Description = "do not ask" };
-        return verbs.Asking(
+        return verbs.AskingOne(
             new Verb("restore",
                 "Puts the app's database back to a restore point: takes a new one of what is there, restores beside it, then swaps, which ends every connection. "
                 + "What was written since is no longer in the database, but in the new restore point. Where it fails, the database is as it was. What runs is not changed: agentctl rollback --restore-database goes back with both.",
@@ -24,7 +24,8 @@ internal static class DatabaseRestoreCommand
                 RestorePointEvent last = await RestorePointText.LastAsync(call, (client, options) => client.RestoreDatabase(request, options), cancellationToken);
                 RestorePointText.Show(call, last.Report);
                 return 0;
-            });
+            },
+            "a restore point lies on one host");
     }
 
     /// <exception cref="OperatorException">Nobody said yes (<see cref="ExitCode.Refused"/>), or nobody is there to be asked (<see cref="ExitCode.Usage"/>).</exception>

@@ -12,7 +12,7 @@ internal static class DatabaseShellCommand
     public static Verb Create(Verbs verbs)
     {
         var arguments = new Argument<string[]>("ARGUMENTS") { Description = "of psql, after --", Arity = ArgumentArity.ZeroOrMore };
-        return verbs.Asking(
+        return verbs.AskingOne(
             new Verb("shell", "Opens psql on the app's database, as the app's role; for admins, and recorded. Exits as psql does.", "agentctl db shell", "agentctl db shell --app shop -- -c VACUUM"),
             [arguments, verbs.App],
             async (call, cancellationToken) =>
@@ -22,7 +22,8 @@ internal static class DatabaseShellCommand
                     ?? throw new OperatorException(ExitCode.Refused, "psql is not on this host", "apt install postgresql-client (dnf install postgresql)");
                 GetDatabaseUrlResponse response = await DatabaseUrlCommand.AskAsync(call, reveal: true, cancellationToken);
                 throw ProgramImage.Replace(psql, [psql, .. call.Parsed.GetValue(arguments) ?? []], Variables(response.Environment));
-            });
+            },
+            "psql takes the place of agentctl");
     }
 
     private static string? Find(string path) => path.Split(':').Where(Path.IsPathRooted).Select(directory => Path.Combine(directory, "psql")).FirstOrDefault(File.Exists);

@@ -15,7 +15,7 @@ internal static class DeployCommand
         var wait = new Option<bool>("--wait") { Description = "wait for a deployment that is under way, instead of being refused" };
         var dryRun = new Option<bool>("--dry-run") { Description = "show what it would do, migrations and refusals; change nothing" };
         Option<bool> failOnWarning = DatabasePlanCommand.FailOnWarning();
-        return verbs.Asking(
+        return verbs.AskingOne(
             new Verb("deploy", "Deploys a release, and shows each step until its outcome. Ctrl-C stops the showing, not the deployment.",
                 "agentctl deploy v1.2.0", "agentctl deploy --app shop", "agentctl deploy v1.2.0 --force", "agentctl deploy v1.2.0 --expect v1.1.0 --wait", "agentctl deploy v1.2.0 --dry-run --fail-on-warning"),
             [version, verbs.App, force, expect, wait, dryRun, failOnWarning],
@@ -36,6 +36,7 @@ internal static class DeployCommand
                 }
                 if (call.Parsed.GetValue(failOnWarning)) throw new OperatorException(ExitCode.Usage, "--fail-on-warning is for --dry-run", "leave it out, or add --dry-run");
                 return DeploymentStream.FollowAsync(call, call.Agent.StreamAsync((client, options) => client.Deploy(request, options), cancellationToken), cancellationToken);
-            });
+            },
+            "a deployment is of one host");
     }
 }

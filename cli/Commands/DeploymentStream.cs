@@ -27,8 +27,8 @@ internal static class DeploymentStream
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested && finished is null)
         {
             text.Break();
-            if (id.Length > 0) ErrorText.Write(call.Terminal, $"stopped watching; deployment {id} goes on", $"agentctl watch {id}", AgentCtl.Interrupted, call.Json);
-            else ErrorText.Write(call.Terminal, "stopped before agentd had said whether a deployment began", "agentctl status", AgentCtl.Interrupted, call.Json);
+            if (id.Length > 0) ErrorText.Write(call.Terminal, $"stopped watching; deployment {id} goes on", call.Hint($"agentctl watch {id}"), AgentCtl.Interrupted, call.Json);
+            else ErrorText.Write(call.Terminal, "stopped before agentd had said whether a deployment began", call.Hint("agentctl status"), AgentCtl.Interrupted, call.Json);
             return AgentCtl.Interrupted;
         }
         catch (OperatorException e) when (e.Code == ExitCode.Unreachable && id.Length > 0 && finished is null)
@@ -48,7 +48,7 @@ internal static class DeploymentStream
             Outcome.Refused => (int)ExitCode.Refused,
             _ => (int)ExitCode.NeedsOperator,
         };
-        if (exit != 0 && !call.Json) ErrorText.Write(call.Terminal, DeploymentText.Failure(finished), DeploymentText.Remedy(finished), exit, json: false);
+        if (exit != 0 && !call.Json) ErrorText.Write(call.Terminal, DeploymentText.Failure(finished), call.Hint(DeploymentText.Remedy(finished)), exit, json: false);
         return exit;
     }
 

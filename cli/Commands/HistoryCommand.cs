@@ -29,7 +29,7 @@ internal static class HistoryCommand
         {
             table.Add(Human.Time(deployment.Started), deployment.Id, deployment.App, Human.OrDash(deployment.FromVersion), deployment.ToVersion,
                 deployment.Outcome == Outcome.Unspecified ? new Piece("under way") : new Piece(JsonMessages.Word(deployment.Outcome), deployment.Outcome == Outcome.Live ? Tone.Good : Tone.Bad),
-                Human.Took(deployment.Started, deployment.Finished), deployment.By,
+                Human.Took(deployment.Started, deployment.Finished), DeploymentText.By(deployment),
                 deployment.Cause.Length > 0 ? $"{deployment.Step}: {deployment.Cause}" : "");
         }
         table.Write(call.Terminal);

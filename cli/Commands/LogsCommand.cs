@@ -13,10 +13,13 @@ internal static class LogsCommand
         var follow = new Option<bool>("--follow", "-f") { Description = "go on with new lines until Ctrl-C" };
         Option<int> lines = Verbs.Count("--lines", "-n", "last lines to begin with", 50);
         return verbs.Asking(
-            new Verb("logs", "Shows the log lines of the app's units.", "agentctl logs -n 100", "agentctl logs -f --app shop"),
+            new Verb("logs", "Shows the log lines of the app's units.", "agentctl logs -n 100", "agentctl logs -f --app shop", "agentctl logs -f --host prod"),
             [verbs.App, follow, lines],
-            (call, cancellationToken) => RunAsync(
-                call, new ReadLogsRequest { App = call.App, Lines = call.Parsed.GetValue(lines), Follow = call.Parsed.GetValue(follow) }, cancellationToken));
+            AnswerAsync,
+            (call, cancellationToken) => FanOut.LinesAsync(call, AnswerAsync, asTheyCome: call.Parsed.GetValue(follow), cancellationToken));
+
+        Task<int> AnswerAsync(AgentCall call, CancellationToken cancellationToken) => RunAsync(
+            call, new ReadLogsRequest { App = call.App, Lines = call.Parsed.GetValue(lines), Follow = call.Parsed.GetValue(follow) }, cancellationToken);
     }
 
     private static async Task<int> RunAsync(AgentCall call, ReadLogsRequest request, CancellationToken cancellationToken)

@@ -18,16 +18,17 @@ internal static class PollCommand
         var request = new PollRequest { App = call.App };
         PollResponse polled = await call.Agent.AskAsync((client, options) => client.PollAsync(request, options), cancellationToken, Limit);
         if (call.Json) call.Terminal.Document(writer => writer.Object(polled, (w, all) => w.Array("results", all.Results, JsonMessages.PollResult)));
-        else Write(call.Terminal, polled);
+        else Write(call, polled);
         return polled.Results.Select(result => result.Error?.ExitCode ?? 0).DefaultIfEmpty().Max();
     }
 
-    private static void Write(Terminal terminal, PollResponse polled)
+    private static void Write(AgentCall call, PollResponse polled)
     {
+        Terminal terminal = call.Terminal;
         foreach (PollResult result in polled.Results)
         {
-            if (result.Error is { } error) ErrorText.Write(terminal, $"{result.App}: {error.What}", error.Remedy, error.ExitCode, json: false);
-            else if (result.Deployment.Length > 0) terminal.Line(new Piece(result.App, Tone.Strong), $"  deploying {result.Latest} (agentctl watch {result.Deployment})");
+            if (result.Error is { } error) ErrorText.Write(terminal, $"{result.App}: {error.What}", call.Hint(error.Remedy), error.ExitCode, json: false);
+            else if (result.Deployment.Length > 0) terminal.Line(new Piece(result.App, Tone.Strong), call.Hint($"  deploying {result.Latest} (agentctl watch {result.Deployment})"));
             else terminal.Line(new Piece(result.App, Tone.Strong), $"  {result.Message}");
         }
         if (polled.Results.Count == 0) terminal.Line("no app follows anything: set channel: or versions: in /etc/agentd/apps.d/APP.yaml");

@@ -11,7 +11,7 @@ internal static class RehearseCommand
     {
         var version = new Argument<string>("VERSION") { Description = "the release whose migrations are tried" };
         var point = new Option<string>("--restore-point") { Description = "what to try them on; left out: the newest", HelpName = "ID", DefaultValueFactory = _ => "" };
-        return verbs.Asking(
+        return verbs.AskingOne(
             new Verb("rehearse", "Runs a release's migrations in a scratch database that is made of a restore point, and reports time, locks, size and what changes. Touches nothing else. Exits with 1 where they fail.",
                 "agentctl rehearse v1.2.0", "agentctl rehearse v1.2.0 --app shop --restore-point shop-12"),
             [version, verbs.App, point],
@@ -28,6 +28,7 @@ internal static class RehearseCommand
                 if (call.Json) call.Terminal.Document(writer => writer.Object(rehearsal, JsonMessages.Rehearsal));
                 else MigrationText.Show(call.Terminal, rehearsal);
                 return (int)(rehearsal.Succeeded ? ExitCode.Live : ExitCode.RolledBack);
-            });
+            },
+            "a rehearsal needs one host and its restore points");
     }
 }

@@ -12,7 +12,7 @@ internal static class RollbackCommand
         var wait = new Option<bool>("--wait") { Description = "wait for a deployment that is under way, instead of being refused" };
         var point = new Option<string>("--restore-database") { Description = "put the database back to this restore point on the way; what was written since is lost; takes the role admin", HelpName = "POINT", DefaultValueFactory = _ => "" };
         var ignore = new Option<bool>("--ignore-schema") { Description = "even where the database has seen migrations that the release cannot live with; takes the role admin" };
-        return verbs.Asking(
+        return verbs.AskingOne(
             new Verb("rollback", "Goes back to an earlier release that is still on the host. Following leaves what was rolled back alone until something newer comes.",
                 "agentctl rollback", "agentctl rollback v1.1.0 --app shop", "agentctl rollback --expect v1.2.0", "agentctl rollback --restore-database shop-12"),
             [version, verbs.App, expect, wait, point, ignore],
@@ -28,6 +28,7 @@ internal static class RollbackCommand
                     IgnoreSchema = call.Parsed.GetValue(ignore),
                 };
                 return DeploymentStream.FollowAsync(call, call.Agent.StreamAsync((client, options) => client.Rollback(request, options), cancellationToken), cancellationToken);
-            });
+            },
+            "a rollback is of one host");
     }
 }

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using Agent.Artifacts;
 using Agent.Cli.Hosts;
 using Agent.Cli.Rendering;
 
@@ -24,7 +25,11 @@ internal sealed record Call(ParseResult Parsed, Terminal Terminal, bool Json, Ti
 
 /// <summary>What a verb that asks an agent is called with.</summary>
 /// <param name="App">Empty where it was left out.</param>
-internal sealed record AgentCall(ParseResult Parsed, Terminal Terminal, bool Json, string App, AgentConnection Agent, TimeProvider Time);
+internal sealed record AgentCall(ParseResult Parsed, Terminal Terminal, bool Json, string App, AgentConnection Agent, TimeProvider Time)
+{
+    /// <summary>A text that advises commands, made to fit the host that this asks.</summary>
+    public string Hint(string text) => HostHint.For(Agent.Host, text);
+}
 
 /// <summary>Makes verbs, with the options that they share.</summary>
 internal sealed class Verbs
@@ -45,20 +50,40 @@ internal sealed class Verbs
         },
     };
 
-    private readonly Option<string> host = new("--host") { Description = "the host to talk to; only 'local' now", HelpName = "NAME", DefaultValueFactory = _ => Targets.Local };
-    private readonly Option<string?> socket = new("--socket") { Description = $"the agent's socket, else $AGENTD_SOCKET, else {SocketDialer.DefaultPath}", HelpName = "PATH" };
+    private readonly Option<string[]> host = new("--host")
+    {
+        Description = "the hosts: names, groups, web*, all, addresses; several by commas; -NAME takes one away. Left out: what .agentctl.yaml or hosts.yaml says, else this machine",
+        HelpName = "HOSTS",
+    };
 
-    public Verbs(Terminal terminal, TimeProvider time)
+    private readonly Option<int> parallel = Count("--parallel", null, "how many hosts at a time", FanOut.Parallel);
+    private readonly Option<string?> socket = new("--socket") { Description = $"the agent's socket, else $AGENTD_SOCKET, else {SocketDialer.DefaultPath}", HelpName = "PATH" };
+    private readonly Lazy<Inventory> inventory;
+
+    public Verbs(Terminal terminal, TimeProvider time, Workplace workplace)
     {
         this.terminal = terminal;
         this.time = time;
+        Workplace = workplace;
+        inventory = new Lazy<Inventory>(() => Inventory.Load(workplace));
+        App.CompletionSources.Add(_ => Completion.Apps(() => Inventory));
+        host.CompletionSources.Add(_ => Completion.Hosts(() => Inventory));
+        output.CompletionSources.Clear();
+        output.CompletionSources.Add("text", "json");
     }
+
+    public Workplace Workplace { get; }
+
+    /// <summary>Read when it is first asked for.</summary>
+    /// <exception cref="OperatorException">The files are wrong (<see cref="ExitCode.Usage"/>).</exception>
+    public Inventory Inventory => inventory.Value;
 
     /// <summary>For verbs of one app.</summary>
     public Option<string> App { get; } = new("--app") { Description = "the app; may be left out where there is one", HelpName = "NAME", DefaultValueFactory = _ => "" };
 
     /// <summary>An option that is a number from 1 to 10,000.</summary>
-    public static Option<int> Count(string name, string alias, string description, int usual) => new(name, alias)
+    /// <param name="alias">Null: none.</param>
+    public static Option<int> Count(string name, string? alias, string description, int usual) => new(name, alias is null ? [] : [alias])
     {
         Description = description,
         HelpName = "COUNT",
@@ -74,15 +99,37 @@ internal sealed class Verbs
     /// <summary>For verbs that tell tracking something: kept, and shown by status.</summary>
     public static Option<string> Reason() => new("--reason") { Description = "why, for whoever looks later", HelpName = "TEXT", DefaultValueFactory = _ => "" };
 
-    /// <summary>A verb that asks an agent.</summary>
-    public Verb Asking(Verb verb, IEnumerable<Symbol> symbols, Func<AgentCall, CancellationToken, Task<int>> run)
+    /// <summary>A verb that asks agents.</summary>
+    /// <param name="run">On one host.</param>
+    /// <param name="several">Where <c>--host</c> names more than one host, or a group; null: <see cref="FanOut.EachAsync"/>.</param>
+    public Verb Asking(
+        Verb verb, IEnumerable<Symbol> symbols, Func<AgentCall, CancellationToken, Task<int>> run, Func<HostsCall, CancellationToken, Task<int>>? several = null)
     {
-        Add(verb, [.. symbols, output, host, socket]);
-        verb.SetAction(async (parsed, cancellationToken) =>
+        Add(verb, [.. symbols, output, host, parallel, socket]);
+        verb.SetAction((parsed, cancellationToken) =>
         {
-            string app = parsed.GetResult(App) is null ? "" : parsed.GetValue(App) ?? "";
-            using AgentConnection agent = Targets.Connect(Targets.Select(parsed.GetValue(host)!, parsed.GetValue(socket))[0], time);
-            return await run(new AgentCall(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, app, agent, time), cancellationToken);
+            HostsCall call = CallOf(parsed, Select(parsed));
+            Selection selection = call.Selection;
+            return selection.IsOne ? FanOut.RunAloneAsync(call, selection.Hosts[0], run, cancellationToken)
+                : several is not null ? several(call, cancellationToken)
+                : FanOut.EachAsync(call, run, cancellationToken);
+        });
+        return verb;
+    }
+
+    /// <summary>A verb that asks one agent, and has no meaning on several.</summary>
+    /// <param name="why">As in <c>psql talks to one host</c>.</param>
+    public Verb AskingOne(Verb verb, IEnumerable<Symbol> symbols, Func<AgentCall, CancellationToken, Task<int>> run, string why) =>
+        Asking(verb, symbols, run, FanOut.OneOnly(run, why));
+
+    /// <summary>A verb about hosts as such: where <c>--host</c> is left out it means all of them; this machine, where no file names any.</summary>
+    public Verb AskingAll(Verb verb, IEnumerable<Symbol> symbols, Func<HostsCall, CancellationToken, Task<int>> run)
+    {
+        Add(verb, [.. symbols, output, host, parallel, socket]);
+        verb.SetAction((parsed, cancellationToken) =>
+        {
+            bool all = parsed.GetValue(host) is not { Length: > 0 } && parsed.GetValue(socket) is null && Inventory.Hosts.Count > 0;
+            return run(CallOf(parsed, all ? Targets.Select([Targets.All], Inventory, null) : Select(parsed)), cancellationToken);
         });
         return verb;
     }
@@ -93,6 +140,42 @@ internal sealed class Verbs
         Add(verb, [.. symbols, output]);
         verb.SetAction((parsed, cancellationToken) => run(new Call(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, time), cancellationToken));
         return verb;
+    }
+
+    /// <summary>The app that was named, else that of the files; empty: neither.</summary>
+    private string AppOf(ParseResult parsed) => parsed.GetResult(App) switch
+    {
+        null => "",
+        { Implicit: true } => Inventory.App ?? "",
+        _ => parsed.GetValue(App) ?? "",
+    };
+
+    /// <exception cref="OperatorException">There is no such host (<see cref="ExitCode.Usage"/>), or a project's file leads to hosts that nobody named (<see cref="ExitCode.Refused"/>).</exception>
+    private Selection Select(ParseResult parsed)
+    {
+        string? path = parsed.GetValue(socket);
+        string[] typed = parsed.GetValue(host) ?? [];
+        // The files are not looked at where they cannot matter.
+        if (typed is [Targets.Local] || (typed.Length == 0 && (path is not null || Inventory.Default is null))) return Targets.Select([Targets.Local], Inventory.Empty, path);
+        return typed.Length > 0 ? Targets.Select(typed, Inventory, path) : Targets.SelectDefault(Inventory, path);
+    }
+
+    private HostsCall CallOf(ParseResult parsed, Selection selection)
+    {
+        bool json = parsed.GetValue(output) == OutputFormat.Json;
+        var call = new HostsCall(parsed, terminal, json, AppOf(parsed), selection, parsed.GetValue(parallel), Workplace, time);
+        if (!json && inventory.IsValueCreated) TellProject(selection, byDefault: parsed.GetValue(host) is not { Length: > 0 });
+        return call;
+    }
+
+    // A project's file comes with a clone: whoever did not write it is told where it leads.
+    private void TellProject(Selection selection, bool byDefault)
+    {
+        if (Inventory.Note is { } note) terminal.ErrorLine($"note:  {note}");
+        HostEntry[] projects = [.. selection.Hosts.Where(Inventory.IsProjects)];
+        if (projects.Length > 0) terminal.ErrorLine($"note:  by {Inventory.ProjectFile}: {string.Join(", ", projects.Select(one => $"{one.Name} is {one.Address}"))}");
+        else if (byDefault && Inventory.Default is { } usual && usual.File == Inventory.ProjectFile && selection.Hosts is not [{ Name: Targets.Local }])
+            terminal.ErrorLine($"note:  host {usual.Wanted}, by {Inventory.ProjectFile}");
     }
 
     private static void Add(Verb verb, IEnumerable<Symbol> symbols)
@@ -114,6 +197,7 @@ internal sealed class HelpWithExamples : SynchronousCommandLineAction
 
     public override int Invoke(ParseResult parseResult)
     {
+        parseResult.CommandResult.Command.Hidden = false;   // for who asks by name
         help.Invoke(parseResult);
         if (parseResult.CommandResult.Command is not Verb verb) return 0;
         TextWriter output = parseResult.InvocationConfiguration.Output;

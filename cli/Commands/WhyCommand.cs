@@ -14,23 +14,29 @@ internal static class WhyCommand
             new Verb("why", "Shows why a deployment failed: the cause, and what was seen before anything was cleaned up.",
                 "agentctl why", "agentctl why shop-12", "agentctl why --app shop --bundle why.tar.gz"),
             [id, verbs.App, bundle],
-            (call, cancellationToken) =>
-            {
-                var request = new GetDeploymentRequest { App = call.App, Deployment = call.Parsed.GetValue(id) ?? "" };
-                return call.Parsed.GetValue(bundle) is { Length: > 0 } file ? WhyBundle.WriteAsync(call, request, file, cancellationToken) : RunAsync(call, request, cancellationToken);
-            });
+            AnswerAsync,
+            (call, cancellationToken) => call.Parsed.GetValue(id) is not null ? FanOut.OneOnly(AnswerAsync, "a deployment is of one host")(call, cancellationToken)
+                : call.Parsed.GetValue(bundle) is not null ? FanOut.OneOnly(AnswerAsync, "a bundle is of one host")(call, cancellationToken)
+                : FanOut.EachAsync(call, AnswerAsync, cancellationToken));
+
+        Task<int> AnswerAsync(AgentCall call, CancellationToken cancellationToken)
+        {
+            var request = new GetDeploymentRequest { App = call.App, Deployment = call.Parsed.GetValue(id) ?? "" };
+            return call.Parsed.GetValue(bundle) is { Length: > 0 } file ? WhyBundle.WriteAsync(call, request, file, cancellationToken) : RunAsync(call, request, cancellationToken);
+        }
     }
 
     private static async Task<int> RunAsync(AgentCall call, GetDeploymentRequest request, CancellationToken cancellationToken)
     {
         GetDeploymentResponse why = await call.Agent.AskAsync((client, options) => client.GetDeploymentAsync(request, options), cancellationToken);
         if (call.Json) call.Terminal.Document(writer => writer.Object(why, JsonMessages.Why));
-        else Write(call.Terminal, why);
+        else Write(call, why);
         return 0;
     }
 
-    private static void Write(Terminal terminal, GetDeploymentResponse why)
+    private static void Write(AgentCall call, GetDeploymentResponse why)
     {
+        Terminal terminal = call.Terminal;
         Deployment deployment = why.Deployment;
         terminal.Line(deployment.Outcome switch
         {
@@ -38,7 +44,7 @@ internal static class WhyCommand
             Outcome.Unspecified => $"{deployment.App} {deployment.ToVersion} is under way, at {Human.OrDash(deployment.Step)}",
             _ => why.Verdict.Length > 0 ? why.Verdict : DeploymentText.Failure(deployment),
         });
-        terminal.Line($"deployment {deployment.Id}, {deployment.Trigger} asked by {deployment.By}, {Human.Time(deployment.Started)}, took {Human.Took(deployment.Started, deployment.Finished)}");
+        terminal.Line($"deployment {deployment.Id}, {deployment.Trigger} asked by {DeploymentText.By(deployment)}, {Human.Time(deployment.Started)}, took {Human.Took(deployment.Started, deployment.Finished)}");
         Heading(terminal, "steps", why.Steps.Count);
         foreach (StepEvent step in why.Steps)
         {
@@ -49,7 +55,7 @@ internal static class WhyCommand
         if (why.Evidence is { } evidence) Write(terminal, evidence);
         if (why.Quarantined) terminal.Line($"{deployment.ToVersion} is quarantined here: it is not deployed again by itself");
         if (deployment.Outcome is Outcome.Live or Outcome.Unspecified) return;
-        terminal.Line(new Piece("fix:   ", Tone.Strong), Fix(deployment, why.Quarantined));
+        terminal.Line(new Piece("fix:   ", Tone.Strong), call.Hint(Fix(deployment, why.Quarantined)));
     }
 
     private static string Fix(Deployment deployment, bool quarantined) => (deployment, quarantined) switch

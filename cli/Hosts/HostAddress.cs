@@ -1,12 +1,18 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
 using Agent.Artifacts;
 
 namespace Agent.Cli.Hosts;
 
 /// <summary>How a host's agent is reached.</summary>
-internal abstract record HostAddress
+internal abstract partial record HostAddress
 {
     private const int UsualPort = 7443;
+
+    private const int LongestText = 320;
 
     private HostAddress() { }
 
@@ -42,20 +48,26 @@ internal abstract record HostAddress
     }
 
     // Nothing that ssh could take for an option or a shell for a command ever becomes an address.
+    [GeneratedRegex(@"\A(?<scheme>ssh|https)://((?<user>[A-Za-z0-9_][A-Za-z0-9_.-]*)@)?((?<name>[A-Za-z0-9_][A-Za-z0-9_.-]*)|\[(?<ip>[0-9A-Fa-f:.]+)\])(:(?<port>[0-9]{1,5}))?/?\z",
+        RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant)]
+    private static partial Regex Form { get; }
+
     private static bool TryParse(string text, [NotNullWhen(true)] out HostAddress? address)
     {
         address = null;
-        if (!Uri.TryCreate(text, UriKind.Absolute, out Uri? url) || url.AbsolutePath is not ("" or "/") || url.Query.Length + url.Fragment.Length > 0) return false;
-        string host = url.HostNameType == UriHostNameType.IPv6 ? url.Host.Trim('[', ']') : url.Host;
-        if (url.HostNameType is not (UriHostNameType.Dns or UriHostNameType.IPv4 or UriHostNameType.IPv6) || host.StartsWith('-')) return false;
-        string? user = url.UserInfo.Length == 0 ? null : url.UserInfo;
-        if (user is not null && (user.StartsWith('-') || !user.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.'))) return false;
-        address = url.Scheme switch
+        if (text.Length > LongestText || Form.Match(text) is not { Success: true } parts) return false;
+        string host = parts.Groups["name"].Value;
+        if (parts.Groups["ip"] is { Success: true } literal)
         {
-            "ssh" => new Ssh(user, host, url.IsDefaultPort || url.Port <= 0 ? null : url.Port),
-            "https" when user is null => new Tls(host, url.IsDefaultPort ? UsualPort : url.Port),
-            _ => null,
-        };
+            if (!IPAddress.TryParse(literal.Value, out IPAddress? ip) || ip.AddressFamily != AddressFamily.InterNetworkV6) return false;
+            host = $"{ip}";
+        }
+        string? user = parts.Groups["user"] is { Success: true } named ? named.Value : null;
+        int? port = parts.Groups["port"] is { Success: true } number ? int.Parse(number.ValueSpan, CultureInfo.InvariantCulture) : null;
+        if (port is < 1 or > ushort.MaxValue) return false;
+        address = parts.Groups["scheme"].Value == "ssh" ? new Ssh(user, host, port)
+            : user is null ? new Tls(host, port ?? UsualPort)
+            : null;
         return address is not null;
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Agent.Artifacts;
 
 namespace Agent.Cli.Hosts;
@@ -16,10 +17,12 @@ internal interface IDialer : IDisposable
 /// <summary>The dialer of each kind of address.</summary>
 internal static class Dialers
 {
-    public static IDialer Of(HostEntry host) => host.Address switch
+    /// <param name="alone">The only host that is asked: ssh may ask the person back, where there is one.</param>
+    public static IDialer Of(HostEntry host, TimeProvider time, bool alone = true) => host.Address switch
     {
         HostAddress.Local local => new SocketDialer(local.Socket),
-        HostAddress.Tls tls => new TlsDialer(tls, host.Fingerprint, KeyFiles.OfProcess(), TimeProvider.System),
-        _ => throw new OperatorException(ExitCode.Usage, $"{host.Address} cannot be reached yet", "run agentctl on that host"),
+        HostAddress.Ssh ssh => new SshDialer(ssh, host.Name, alone && !Console.IsInputRedirected, time),
+        HostAddress.Tls tls => new TlsDialer(tls, host.Fingerprint, KeyFiles.OfProcess(), time),
+        _ => throw new UnreachableException($"{host.Address} is an address of no kind"),
     };
 }

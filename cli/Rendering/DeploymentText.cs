@@ -74,6 +74,9 @@ internal sealed class DeploymentText(Terminal terminal)
         ? deployment.Remedy
         : $"agentctl why --app {deployment.App}";
 
+    /// <summary>Who asked for it, and in which rollout.</summary>
+    public static string By(Deployment deployment) => deployment.Rollout.Length > 0 ? $"{deployment.By}, rollout {deployment.Rollout}" : deployment.By;
+
     private void Begin(Deployment deployment)
     {
         terminal.Write(new Piece(deployment.App, Tone.Strong), deployment.FromVersion.Length > 0

@@ -108,6 +108,8 @@ internal static partial class JsonMessages
         writer.Text("step", deployment.Step);
         writer.Text("cause", deployment.Cause);
         writer.Text("remedy", deployment.Remedy);
+        writer.Text("request", deployment.Request);
+        writer.Text("rollout", deployment.Rollout);
     }
 
     public static void Event(Utf8JsonWriter writer, DeploymentEvent happened)

@@ -24,7 +24,7 @@ internal static class MigrationText
         else Show(call.Terminal, plan);
         if (plan.Refusal.Length > 0)
         {
-            if (!call.Json) ErrorText.Write(call.Terminal, $"a deployment would be refused: {plan.Refusal}", plan.Remedy, (int)ExitCode.Refused, json: false);
+            if (!call.Json) ErrorText.Write(call.Terminal, $"a deployment would be refused: {plan.Refusal}", call.Hint(plan.Remedy), (int)ExitCode.Refused, json: false);
             return (int)ExitCode.Refused;
         }
         return failOnWarning && plan.Migrations.Any(migration => migration.Statements.Any(statement => statement.Warnings.Count > 0)) ? (int)ExitCode.RolledBack : (int)ExitCode.Live;

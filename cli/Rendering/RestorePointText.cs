@@ -31,7 +31,7 @@ internal static class RestorePointText
         }
         call.Terminal.Line(new Piece(report.Message, report.Succeeded ? Tone.Good : Tone.Bad));
         foreach (string detail in report.Details) call.Terminal.Line($"  {detail}");
-        if (report.NewRestorePoint.Length > 0) call.Terminal.Line($"  what was there is restore point {report.NewRestorePoint}: agentctl db restore {report.NewRestorePoint} takes this back");
+        if (report.NewRestorePoint.Length > 0) call.Terminal.Line(call.Hint($"  what was there is restore point {report.NewRestorePoint}: agentctl db restore {report.NewRestorePoint} takes this back"));
     }
 
     /// <summary><c>312.4 MB of 2.1 GB</c>; what an operator's command made has no size.</summary>

@@ -103,6 +103,21 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
         }
     }
 
+    /// <summary>A line on stderr, written as it is.</summary>
+    public void RawError(string line)
+    {
+        lock (gate)
+        {
+            ClearProgress();
+            error.WriteLine(line);
+        }
+    }
+
+    /// <summary>One whose lines somebody takes, to show them here: with the colours of this one, and without progress.</summary>
+    /// <param name="less">Columns that are not for its lines.</param>
+    public Terminal With(LineWriter otherOutput, LineWriter otherError, int less = 0) =>
+        new(otherOutput, otherError, outputIsTerminal, false, colour) { Width = () => Width() - less };
+
     /// <summary>A line on stderr.</summary>
     public void ErrorLine(params ReadOnlySpan<Piece> pieces)
     {

@@ -30,6 +30,8 @@ internal sealed class AgentHost : IAsyncDisposable
         ["AGENTCTL_KEY_FILE"] = KeyFile,
     };
 
+    private static readonly Bind Build = new(AppContext.BaseDirectory.TrimEnd('/'), Programs, Writable: false);
+
     private AgentHost(TestHost host) => Host = host;
 
     public TestHost Host { get; }
@@ -44,7 +46,7 @@ internal sealed class AgentHost : IAsyncDisposable
     /// <param name="network">Of hosts that know each other by name; null: it is alone.</param>
     public static async Task<AgentHost> UpAsync(string name, string agent, IReadOnlyDictionary<string, string> apps, CancellationToken cancellationToken, string? network = null)
     {
-        var options = new TestHostOptions { Network = network, Binds = [new Bind(AppContext.BaseDirectory.TrimEnd('/'), Programs, Writable: false)] };
+        var options = new TestHostOptions { Network = network, Binds = [Build] };
         var host = new AgentHost(await TestHost.UpAsync(name, options, cancellationToken));
         try
         {
@@ -52,6 +54,22 @@ internal sealed class AgentHost : IAsyncDisposable
             await host.Host.WriteAsync("/etc/agentd/agentd.yaml", agent, cancellationToken);
             foreach ((string app, string text) in apps) await host.Host.WriteAsync($"/etc/agentd/apps.d/{app}.yaml", text, cancellationToken);
             await host.ShellAsync($"{Stage}/usr/bin/agentctl store init && cp /root/root.json /etc/agentd/ && bash {Stage}/usr/share/agentd/install.sh --from {Stage}", cancellationToken);
+            return host;
+        }
+        catch
+        {
+            await host.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Boots a host that has agentctl and no agent.</summary>
+    public static async Task<TestHost> ClientUpAsync(string name, string network, CancellationToken cancellationToken)
+    {
+        TestHost host = await TestHost.UpAsync(name, new TestHostOptions { Network = network, Binds = [Build] }, cancellationToken);
+        try
+        {
+            await WriteProgramAsync(host, "/usr/bin/agentctl", cancellationToken);
             return host;
         }
         catch
@@ -185,8 +203,14 @@ internal sealed class AgentHost : IAsyncDisposable
         await Host.CopyInAsync(Path.Combine(repository, "install.sh"), $"{Stage}/usr/share/agentd/install.sh", cancellationToken);
         foreach (string sample in new[] { "tiny", "rich" }) await Host.CopyInAsync(Path.Combine(repository, "tests/samples", sample), $"{Sources}/{sample}", cancellationToken);
         foreach (string program in new[] { "agentd", "agentctl" })
-            await Host.WriteAsync($"{Stage}/usr/bin/{program}", $"#!/bin/sh\nexport DOTNET_TieredPGO=0\nexec {DotNet()} exec {Programs}/{program}.dll \"$@\"\n", cancellationToken);
-        await ShellAsync($"chmod 755 {Stage}/usr/bin/*", cancellationToken);
+            await WriteProgramAsync(Host, $"{Stage}/usr/bin/{program}", cancellationToken);
+    }
+
+    /// <summary>agentd or agentctl, by the name of the file, as this build made it.</summary>
+    private static async Task WriteProgramAsync(TestHost host, string path, CancellationToken cancellationToken)
+    {
+        await host.WriteAsync(path, $"#!/bin/sh\nexport DOTNET_TieredPGO=0\nexec {DotNet()} exec {Programs}/{Path.GetFileName(path)}.dll \"$@\"\n", cancellationToken);
+        (await host.RunAsync(["chmod", "755", path], cancellationToken)).Succeeded();
     }
 
     // The shared framework lies in shared/NAME/VERSION beside the program that runs it.

@@ -5,7 +5,7 @@ namespace Agent.Artifacts.Trust;
 
 /// <summary>
 /// Believes a store only as far as its signed metadata goes: The Update Framework, specification 1.0.34. Everything that it returns
-/// is signed, unexpired and no older than what was seen here before. One instance per directory; calls may come from several threads.
+/// is signed, unexpired and no older than what was seen here before. One instance per directory, and those that it makes by <see cref="Over"/>; calls may come from several threads.
 /// </summary>
 /// <param name="directory">Holds the trusted metadata of this store and nothing else; absolute.</param>
 /// <param name="acceptExpired">For a publisher, who is about to renew what has expired; never for a host.</param>
@@ -21,11 +21,21 @@ internal sealed class TrustClient(IStoreReader store, IDisk disk, string directo
     // Idle polls must not write; a day's tolerance does not need the minute.
     private static readonly TimeSpan LastSeenStep = TimeSpan.FromHours(1);
 
-    private readonly SemaphoreSlim oneAtATime = new(1, 1);
     private readonly MetadataFetcher fetcher = new(store, time);
     private readonly TrustedDirectory trustedDirectory = new(disk, directory);
     private TrustedSet? trusted;
     private string? timestampETag;
+
+    // Whoever writes the directory waits for the others: an older state must never come after a newer one.
+    private SemaphoreSlim Turn { get; init; } = new(1, 1);
+
+    private bool OwnsTurn { get; init; } = true;
+
+    /// <summary>A root is pinned here, so that a store can be trusted at all.</summary>
+    public bool IsPinned => trustedDirectory.Read(MetadataFormat.Root) is not null;
+
+    /// <summary>The same trust with the same memory against rollback, over another store. Both may be used at once.</summary>
+    public TrustClient Over(IStoreReader other) => new(other, disk, directory, time, acceptExpired) { Turn = Turn, OwnsTurn = false };
 
     /// <summary>Pins the root that the operator gave; nothing when it is pinned here already. Nothing is asked of the store.</summary>
     /// <exception cref="TrustException">It is no root, or did not sign itself, or another one is pinned.</exception>
@@ -41,14 +51,14 @@ internal sealed class TrustClient(IStoreReader store, IDisk disk, string directo
     /// <returns>True when something new was accepted.</returns>
     public async Task<bool> RefreshAsync(CancellationToken cancellationToken)
     {
-        await oneAtATime.WaitAsync(cancellationToken);
+        await Turn.WaitAsync(cancellationToken);
         try
         {
             return await RefreshInsideAsync(cancellationToken);
         }
         finally
         {
-            oneAtATime.Release();
+            Turn.Release();
         }
     }
 
@@ -94,7 +104,10 @@ internal sealed class TrustClient(IStoreReader store, IDisk disk, string directo
         return warnings;
     }
 
-    public void Dispose() => oneAtATime.Dispose();
+    public void Dispose()
+    {
+        if (OwnsTurn) Turn.Dispose();
+    }
 
     private async Task<bool> RefreshInsideAsync(CancellationToken cancellationToken)
     {
@@ -115,7 +128,7 @@ internal sealed class TrustClient(IStoreReader store, IDisk disk, string directo
 
     private async Task<T> WithSearchAsync<T>(Func<TargetSearch, Task<T>> use, CancellationToken cancellationToken)
     {
-        await oneAtATime.WaitAsync(cancellationToken);
+        await Turn.WaitAsync(cancellationToken);
         try
         {
             DateTimeOffset now = time.GetUtcNow();
@@ -124,7 +137,7 @@ internal sealed class TrustClient(IStoreReader store, IDisk disk, string directo
         }
         finally
         {
-            oneAtATime.Release();
+            Turn.Release();
         }
     }
 

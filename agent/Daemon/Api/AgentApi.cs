@@ -27,6 +27,9 @@ internal static class AgentApi
         builder.Services.AddSingleton<ApiCalls>();
         builder.Services.AddSingleton<AgentService>();
         builder.Services.AddSingleton<DatabaseService>();
+        builder.Services.AddSingleton<RolloutService>();
+        builder.Services.AddSingleton<UnsignedPushes>();
+        builder.Services.AddSingleton<PushService>();
         builder.Services.AddSingleton<HealthService>();
         builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, V1.DatabaseReflection.Descriptor, V1.FleetReflection.Descriptor, HealthReflection.Descriptor));
         builder.Services.AddSingleton<ReflectionV1AlphaService>();   // what grpcurl and others still ask
@@ -80,6 +83,8 @@ internal static class AgentApi
         app.MapGrpcService<AccessService>();
         app.MapGrpcService<AgentService>();
         app.MapGrpcService<DatabaseService>();
+        app.MapGrpcService<RolloutService>();
+        app.MapGrpcService<PushService>();
         app.MapGrpcService<HealthService>();
         app.MapGrpcService<ReflectionService>();
         app.MapGrpcService<ReflectionV1AlphaService>();

@@ -13,18 +13,26 @@ internal sealed partial class AgentService
 {
     public override Task Deploy(V1.DeployRequest request, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context)
     {
-        var wish = new Wish(request.App, Words("deploy", request.Version, request.Force ? "--force" : "", Expected(request.Expect)), request.Force ? Role.Admin : Role.None);
-        return DeployAsync(wish, app => Request(app, request.Version, Trigger.Deploy, request.Expect) with { Force = request.Force }, request.Wait, responseStream, context);
+        var wish = new Wish(request.App, Words("deploy", request.Version, request.Pushed.Length > 0 ? $"as pushed {request.Pushed}" : "", request.Force ? "--force" : "", Expected(request.Expect), InRollout(request.Rollout)), request.Force ? Role.Admin : Role.None);
+        return DeployAsync(wish, app => Request(app, request.Version, Trigger.Deploy, request.Expect) with
+        {
+            Force = request.Force,
+            Pushed = Pushed(request.Pushed),
+            Request = RolloutMessages.RequestOf(request.Request, request.Rollout, ""),
+            Turn = RolloutMessages.Of(request.Rollout),
+        }, request.Wait, responseStream, context);
     }
 
     public override Task Rollback(V1.RollbackRequest request, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context)
     {
         string point = request.RestorePoint.Length > 0 ? $"--restore-database {request.RestorePoint}" : "", ignore = request.IgnoreSchema ? "--ignore-schema" : "";
-        var wish = new Wish(request.App, Words("rollback", request.Version, point, ignore, Expected(request.Expect)), point.Length + ignore.Length > 0 ? Role.Admin : Role.None);
+        var wish = new Wish(request.App, Words("rollback", request.Version, point, ignore, Expected(request.Expect), InRollout(request.Rollout)), point.Length + ignore.Length > 0 ? Role.Admin : Role.None);
         return DeployAsync(wish, app => Request(app, request.Version, Trigger.Rollback, request.Expect) with
         {
             RestorePoint = request.RestorePoint.Length > 0 ? request.RestorePoint : null,
             IgnoreSchema = request.IgnoreSchema,
+            Request = RolloutMessages.RequestOf(request.Request, request.Rollout, RolloutMessages.Back),
+            Turn = RolloutMessages.Of(request.Rollout),
         }, request.Wait, responseStream, context);
     }
 
@@ -104,6 +112,8 @@ internal sealed partial class AgentService
 
     private static string Expected(string version) => version.Length > 0 ? $"--expect {version}" : "";
 
+    private static string InRollout(V1.RolloutTurn? turn) => turn is null ? "" : $"in rollout {turn.Id}";
+
     private string UnderWay(AppName app) => engine.State(app).Running?.Id
         ?? throw new OperatorException(ExitCode.Refused, $"no deployment of {app} is under way", $"agentctl history --app {app}");
 
@@ -117,12 +127,26 @@ internal sealed partial class AgentService
             Expect = expect is "" or "none" ? (expect.Length > 0 ? expect : null) : new ReleaseVersion(expect).Text,
         };
 
+    private static Digest? Pushed(string digest)
+    {
+        if (digest.Length == 0) return null;
+        try
+        {
+            return new Digest(digest.StartsWith("sha256:", StringComparison.Ordinal) ? digest["sha256:".Length..] : digest);
+        }
+        catch (FormatException e)
+        {
+            throw new OperatorException(ExitCode.Usage, "what was pushed is named by the digest that the push ended with", "write it as sha256: and 64 hexadecimal digits", e);
+        }
+    }
+
     private Task DeployAsync(Wish wish, Func<AppName, DeploymentRequest> wanted, bool wait, IServerStreamWriter<V1.DeploymentEvent> responseStream, ServerCallContext context) =>
         calls.StreamAsync(context, async (caller, cancellationToken) =>
         {
             Deployment deployment = await calls.AuditedAsync(caller, wish, () =>
             {
                 DeploymentRequest request = wanted(calls.One(wish.App)) with { By = caller.By };
+                if (request.Pushed is { } digest && engine.IsUnsigned(request.App, digest)) unsigned.Demand(caller, request.App);
                 return wait ? WaitAndStartAsync(request, responseStream, cancellationToken) : engine.StartAsync(request, cancellationToken);
             }, started => started.Id);
             if (deployment.Outcome is null)

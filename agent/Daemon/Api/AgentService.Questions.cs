@@ -3,6 +3,7 @@ using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
 using Grpc.Core;
+using Timestamp = Google.Protobuf.WellKnownTypes.Timestamp;
 
 namespace Agent.Daemon.Api;
 
@@ -103,8 +104,14 @@ internal sealed partial class AgentService
         return Task.FromResult(new V1.ListAuditResponse { Records = { audit.Read(limit).Select(Messages.Of) } });
     });
 
-    public override Task<V1.GetVersionResponse> GetVersion(V1.GetVersionRequest request, ServerCallContext context) => calls.AnswerAsync(context, (_, _) =>
-        Task.FromResult(new V1.GetVersionResponse { Version = AgentApi.Version, Api = AgentApi.Level }));
+    public override Task<V1.GetVersionResponse> GetVersion(V1.GetVersionRequest request, ServerCallContext context) => calls.AnswerAsync(context, (caller, _) => Task.FromResult(new V1.GetVersionResponse
+    {
+        Version = AgentApi.Version,
+        Api = AgentApi.Level,
+        By = caller.By,
+        Role = Roles.Word(caller.Role),
+        Now = Timestamp.FromDateTimeOffset(time.GetUtcNow()),
+    }));
 
     private async Task SendEventsAsync(string deployment, IServerStreamWriter<V1.DeploymentEvent> responseStream, CancellationToken cancellationToken)
     {
@@ -130,6 +137,7 @@ internal sealed partial class AgentService
             PassedOver = state.PassedOver ?? "",
             Hold = Messages.Of(state.Hold),
             Pin = Messages.Of(state.Pin),
+            Unsigned = Messages.Of(state.Unsigned),
             MaxVersion = app.MaxVersion?.Text ?? "",
             Tracking = app.Track is null ? "" : tracking.Reason(app.Name) ?? "",
             Quarantined = { state.Quarantined.Values.OrderByDescending(quarantine => quarantine.Since).Select(Messages.Of) },

@@ -14,7 +14,7 @@ namespace Agent.Daemon.Api;
 /// </summary>
 internal sealed partial class AgentService(
     DeploymentEngine engine, IConfiguration configuration, ISupervisor supervisor, IHealthProbe probe, HealthWatch watch, TrackingService tracking,
-    ApiCalls calls, AuditLog audit, TimeProvider time) : V1.AgentService.AgentServiceBase
+    ApiCalls calls, UnsignedPushes unsigned, AuditLog audit, TimeProvider time) : V1.AgentService.AgentServiceBase
 {
     private const string Done = ApiCalls.Done;
 }

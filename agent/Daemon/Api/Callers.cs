@@ -15,6 +15,9 @@ internal sealed record Caller(string By, string From, Role Role)
 
     /// <summary>The paired caller that it is; null: it is none.</summary>
     public Client? Client { get; init; }
+
+    /// <summary>The name alone, as configuration has it: <c>ann</c>; null: there is none.</summary>
+    public string? Name { get; init; }
 }
 
 /// <summary>
@@ -30,15 +33,15 @@ internal sealed class Callers(RoleGroups groups, AgentOptions options, Clients c
     public Caller Of(TlsPeer peer)
     {
         if (clients.Called(peer.Fingerprint, peer.Known) is { } client)
-            return new Caller($"{client.Name} (tls)", peer.From, Roles.Parse(client.Role)) { Peer = peer, Client = client };
+            return new Caller($"{client.Name} (tls)", peer.From, Roles.Parse(client.Role)) { Name = client.Name, Peer = peer, Client = client };
         if (peer.CertifiedName is { } name && options.Listener?.ClientRoles.GetValueOrDefault(name) is { } role)
-            return new Caller($"{PlainText.Of(name, 64)} (tls, ca)", peer.From, Roles.Parse(role)) { Peer = peer };
+            return new Caller($"{PlainText.Of(name, 64)} (tls, ca)", peer.From, Roles.Parse(role)) { Name = name, Peer = peer };
         return new Caller($"key {peer.KeyName} (tls)", peer.From, Role.None) { Peer = peer };
     }
 
     /// <param name="peer">Null: not known, so without a role.</param>
     public Caller Of(PeerCredentials? peer) =>
-        new(peer?.ToString() ?? "somebody unknown", peer is null ? "" : $"pid {peer.Pid} on the agent's socket", groups.RoleOf(peer));
+        new(peer?.ToString() ?? "somebody unknown", peer is null ? "" : $"pid {peer.Pid} on the agent's socket", groups.RoleOf(peer)) { Name = peer?.Name };
 
     /// <param name="wish">As in <c>may not deploy</c>.</param>
     /// <exception cref="CallerRefusedException">The caller's role is less than that.</exception>

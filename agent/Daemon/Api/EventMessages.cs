@@ -55,6 +55,8 @@ internal sealed class EventMessages(Func<string, Deployment> find)
                     Trigger = Messages.Word(begun.Trigger),
                     By = begun.By,
                     Started = Messages.Of(begun.At),
+                    Request = begun.Request ?? "",
+                    Rollout = begun.Rollout ?? "",
                 };
                 return message;
             case JournalRecord.DeploymentFinished:

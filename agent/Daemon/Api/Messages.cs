@@ -25,6 +25,9 @@ internal static class Messages
         Cause = deployment.Cause ?? "",
         Remedy = deployment.Remedy ?? "",
         StuckAtSchema = deployment.IsStuckAtSchema,
+        Request = deployment.Request ?? "",
+        Rollout = deployment.Rollout ?? "",
+        Unsigned = deployment.Unsigned,
     };
 
     public static V1.InstalledRelease Of(InstalledRelease release) => new()
@@ -47,6 +50,8 @@ internal static class Messages
         Since = Of(quarantine.Since),
         Deployment = quarantine.Deployment,
     };
+
+    public static V1.UnsignedPush? Of(UnsignedPush? push) => push is null ? null : new V1.UnsignedPush { Version = push.Version, By = push.By, At = Of(push.At) };
 
     public static V1.UnitStatus Of(UnitState unit) => new()
     {

@@ -23,10 +23,13 @@ internal sealed record PeerCredentials(int Pid, uint Uid, uint Gid, IReadOnlyLis
             BinaryPrimitives.ReadUInt32LittleEndian(credentials[8..]), GroupsOf(socket));
     }
 
+    /// <summary>The user's name; null where the host knows none.</summary>
+    public string? Name => Accounts.NameOf(Uid);
+
     public bool IsMember(uint group) => Gid == group || Groups.Contains(group);
 
     /// <summary>As journal and history name who asked: <c>uid 0 (root)</c>, or <c>uid 1000</c> where the host knows no name.</summary>
-    public override string ToString() => Accounts.NameOf(Uid) is { } name ? $"uid {Uid} ({name})" : $"uid {Uid}";
+    public override string ToString() => Name is { } name ? $"uid {Uid} ({name})" : $"uid {Uid}";
 
     private static uint[] GroupsOf(Socket socket)
     {

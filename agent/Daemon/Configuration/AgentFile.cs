@@ -1,4 +1,5 @@
 using System.Text;
+using Agent.Artifacts;
 
 namespace Agent.Daemon.Configuration;
 
@@ -32,17 +33,43 @@ internal static class AgentFile
             Deployers = roles?.Texts("deployer", WrongGroup) ?? Defaults.Deployers,
             Admins = roles?.Texts("admin", WrongGroup) ?? Defaults.Admins,
             Listener = ListenerFile.Read(section),
+            UnsignedPush = UnsignedPush(section),
         };
     }
 
-    /// <summary>The keys that a file holds, those of roles as <c>roles.viewer</c>.</summary>
+    private static UnsignedPushOptions? UnsignedPush(Section agent)
+    {
+        if (agent.Map("unsigned_push", ConfigurationKeys.UnsignedPush) is not { } section) return null;
+        IReadOnlyList<string>? apps = section.Texts("apps", WrongApp), by = section.Texts("by", WrongCaller);
+        if (apps is { Count: > 0 } && by is { Count: > 0 }) return new UnsignedPushOptions(apps, by);
+        agent.Wrong("unsigned_push", "does not say both for which apps and by whom", "name them: 'apps:' and 'by:', each a list; or take unsigned_push out");
+        return null;
+    }
+
+    /// <summary>The keys that a file holds, those of maps as <c>roles.viewer</c>.</summary>
     public static IReadOnlySet<string> KeysOf(YamlNode.Map? root) => (root?.Entries ?? [])
-        .SelectMany(entry => entry is { Key: "roles", Value: YamlNode.Map roles } ? roles.Entries.Select(role => $"roles.{role.Key}") : [entry.Key])
+        .SelectMany(entry => entry is { Key: "roles" or "unsigned_push", Value: YamlNode.Map below } ? below.Entries.Select(pair => $"{entry.Key}.{pair.Key}") : [entry.Key])
         .ToHashSet(StringComparer.Ordinal);
 
     /// <summary>True for an absolute path that is its own shortest form, so that no two names mean one place.</summary>
     public static bool IsPlainPath(string path) =>
         path.Length > 1 && path.StartsWith('/') && !path.Any(char.IsControl) && path[1..].Split('/').All(part => part is not ("" or "." or ".."));
+
+    private static (string What, string Instead)? WrongApp(string name)
+    {
+        try
+        {
+            _ = new AppName(name);
+            return null;
+        }
+        catch (OperatorException e)
+        {
+            return ($"is wrong: {e.Message}", e.Remedy);
+        }
+    }
+
+    private static (string What, string Instead)? WrongCaller(string name) =>
+        Names.IsGroup(name) ? null : ($"is '{name}', which is no name of a user or caller", "use letters, digits and _ . @ -, 64 at most");
 
     private static (string What, string Instead)? WrongGroup(string name) =>
         Names.IsGroup(name) ? null : ($"is '{name}', which is no group's name", "use letters, digits and _ . @ -, 64 at most");

@@ -235,6 +235,10 @@ internal static class Configurations
     public static AppOptions? Find(this IConfiguration configuration, AppName app) => configuration.Apps.FirstOrDefault(options => options.Name == app);
 }
 
+/// <summary>Who may push what without signatures: for hosts of developers.</summary>
+/// <param name="By">Users of the host, and names of callers over the network.</param>
+internal sealed record UnsignedPushOptions(IReadOnlyList<string> Apps, IReadOnlyList<string> By);
+
 /// <summary>agentd.yaml.</summary>
 /// <param name="Store">An absolute directory or an http(s) URL; null: no store is followed.</param>
 /// <param name="Poll">Time between polls. Default 60 s, 5 s or more.</param>
@@ -261,4 +265,7 @@ internal sealed record AgentOptions(string? Store, TimeSpan Poll, string Release
 
     /// <summary>Null, the default: the agent does not listen on the network.</summary>
     public ListenerOptions? Listener { get; init; }
+
+    /// <summary>Null, the default: nobody may push anything without signatures.</summary>
+    public UnsignedPushOptions? UnsignedPush { get; init; }
 }

@@ -16,7 +16,7 @@ internal sealed partial class EffectiveText
 
     private EffectiveText() { }
 
-    /// <param name="set">Keys that the file holds, those of roles as <c>roles.viewer</c>.</param>
+    /// <param name="set">Keys that the file holds, those of maps as <c>roles.viewer</c>.</param>
     public static string Of(AgentOptions agent, IReadOnlySet<string> set)
     {
         string Origin(string key) => set.Contains(key) ? "agentd.yaml" : Default;
@@ -30,6 +30,12 @@ internal sealed partial class EffectiveText
         yaml.List(1, "viewer", agent.Viewers, _ => Origin("roles.viewer"));
         yaml.List(1, "deployer", agent.Deployers, _ => Origin("roles.deployer"));
         yaml.List(1, "admin", agent.Admins, _ => Origin("roles.admin"));
+        if (agent.UnsignedPush is { } unsigned)
+        {
+            yaml.Key(0, "unsigned_push");
+            yaml.List(1, "apps", unsigned.Apps, _ => Origin("unsigned_push.apps"));
+            yaml.List(1, "by", unsigned.By, _ => Origin("unsigned_push.by"));
+        }
         if (agent.Listener is { } listener) yaml.Listen(listener);
         yaml.Pair(0, "releases", agent.Releases, Origin("releases"));
         yaml.Pair(0, "data", agent.Data, Origin("data"));

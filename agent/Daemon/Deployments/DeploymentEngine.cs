@@ -22,9 +22,21 @@ internal sealed record DeploymentRequest(AppName App, Track? Wanted, Trigger Tri
     /// <summary>For <see cref="Trigger.Rollback"/>: whatever the database has seen.</summary>
     public bool IgnoreSchema { get; init; }
 
+    /// <summary>Made up by the caller: the same once more shows the deployment that it began. Null: none.</summary>
+    public string? Request { get; init; }
+
+    /// <summary>This host's turn in a rollout; null: none.</summary>
+    public RolloutTurn? Turn { get; init; }
+
+    /// <summary>A release that was pushed to this host, by the digest of its manifest, in place of what the store has; null: from the store.</summary>
+    public Digest? Pushed { get; init; }
+
     /// <summary>Takes what is waited for, for people, where one deployment is under way; null: it is refused then.</summary>
     public Action<string>? Waiting { get; init; }
 }
+
+/// <param name="Revision">The one by which the driver thinks that it drives.</param>
+internal sealed record RolloutTurn(string Id, long Revision);
 
 /// <summary>What happens in a deployment: a journal record, or progress that is not journaled.</summary>
 internal abstract record DeploymentEvent
@@ -54,7 +66,7 @@ internal sealed record DeploymentPreview(ReleaseRef? From, AppDefinition? Runs, 
 
 /// <summary>The one state machine: all that Api and Tracking may ask of it.</summary>
 /// <param name="stopping">The agent stops; deployments in flight are left for recovery.</param>
-internal sealed class DeploymentEngine(
+internal sealed partial class DeploymentEngine(
     DeploymentLog log, DeploymentRunner runner, DeploymentSteps steps, IConfiguration configuration, IArtifactSource source,
     InstalledReleases installed, GenerationComparison comparison, EvidenceFiles evidence, TimeProvider time, ILogger<DeploymentEngine> logger, CancellationToken stopping)
 {
@@ -63,17 +75,18 @@ internal sealed class DeploymentEngine(
     private readonly ConcurrentDictionary<string, Cancellation> cancellations = new();
 
     /// <summary>Resolves what is wanted, then starts the deployment; it goes on whatever becomes of the caller.</summary>
-    /// <returns>The deployment; it has an outcome already where nothing is to be done.</returns>
+    /// <returns>The deployment; it has an outcome already where nothing is to be done. That of an earlier call where the request is the same.</returns>
     /// <exception cref="OperatorException">
-    /// <see cref="ExitCode.Refused"/>: one is under way for this app (its id and step are told), something else runs than was expected, or the
-    /// release is quarantined or above the operator's ceiling; <see cref="ExitCode.Usage"/>: no such app or version; <see cref="ExitCode.Unreachable"/>: the store does not answer.
+    /// <see cref="ExitCode.Refused"/>: one is under way for this app (its id and step are told), something else runs than was expected, the rollout is not
+    /// (any more) the caller's to drive, or the release is quarantined or above the operator's ceiling; <see cref="ExitCode.Usage"/>: no such app or version; <see cref="ExitCode.Unreachable"/>: the store does not answer.
     /// </exception>
     public async Task<Deployment> StartAsync(DeploymentRequest request, CancellationToken cancellationToken)
     {
         AppOptions options = configuration.App(request.App);
-        using IDisposable turn = request.Waiting is { } waiting
-            ? await queue.WaitAsync(request.App, request.By, cancellationToken)
-            : queue.TryTake(request.App, request.By) ?? throw Busy(request.App);
+        if (BegunBy(request, log.State) is { } known) return known;
+        using IDisposable turn = await queue.TakeAsync(request.App, request.By, request.Request, request.Waiting is not null, cancellationToken) ?? throw Busy(request.App);
+        if (BegunBy(request, log.State) is { } begun) return begun;
+        RefuseTurn(request, log.State);
         while (log.State.App(request.App).Running is { } first)
         {
             if (request.Waiting is null) throw Busy(request.App);
@@ -90,11 +103,19 @@ internal sealed class DeploymentEngine(
             && (request.Trigger == Trigger.Track || (!HasOtherSettings(request.App, live) && await steps.IsRunningAsync(live, cancellationToken)))) return live;
         if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
         string id = $"{request.App}-{state.Count + 1}";
-        log.Record(new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, current, generation, to, request.Trigger, request.By)
+        log.Record(now =>
         {
-            PassedOver = passedOver,
-            RestorePoint = request.RestorePoint,
-            IgnoreSchema = request.IgnoreSchema,
+            RefuseTurn(request, now);   // a pause or another driver may have come while the version was looked up
+            return new JournalRecord.DeploymentStarted(time.GetUtcNow(), id, request.App.Value, current, generation, to, request.Trigger, request.By)
+            {
+                PassedOver = passedOver,
+                RestorePoint = request.RestorePoint,
+                IgnoreSchema = request.IgnoreSchema,
+                Request = request.Request,
+                Rollout = request.Turn?.Id,
+                PushedBy = request.Pushed is { } digest ? source.FindPushed(request.App, digest)?.By : null,
+                Unsigned = (request.Pushed is not null || request.Trigger == Trigger.Rollback) && IsUnsigned(request.App, new Digest(to.Digest)),
+            };
         });
         Go(id);
         return log.State.Find(id)!;
@@ -198,6 +219,14 @@ internal sealed class DeploymentEngine(
         foreach (Quarantine quarantine in found)
             log.Record(new JournalRecord.Unquarantined(time.GetUtcNow(), app.Value, quarantine.Release.Digest, by, reason));
     }
+
+    /// <summary>Keeps for ever that a release came without signatures. To be called before it can be deployed.</summary>
+    public void KeepUnsigned(PushedRelease release) =>
+        log.Record(new JournalRecord.UnsignedPushed(time.GetUtcNow(), release.Id.App.Value, release.Id.Version.Text, release.Id.Digest.Hex, release.By));
+
+    /// <summary>Whether a release that waits or was kept here came without signatures.</summary>
+    public bool IsUnsigned(AppName app, Digest digest) =>
+        source.FindPushed(app, digest) is { } pushed ? pushed.Unsigned : State(app).Proved.Find(p => p.Release.Digest == digest.Hex)?.Unsigned == true;
 
     /// <summary>What differs between two generations on this host.</summary>
     /// <param name="a">A version or a deployment's id; null: the generation before the one that runs.</param>
@@ -336,7 +365,7 @@ internal sealed class DeploymentEngine(
     /// <summary>What the track points at, where a person wants something else: until it moves, tracking leaves their choice alone.</summary>
     private async Task<string?> PassedOverAsync(AppOptions options, DeploymentRequest request, ReleaseRef to, CancellationToken cancellationToken)
     {
-        if (request.Trigger != Trigger.Deploy || request.Wanted is not Track.Exactly || options.Track is not { } track) return null;
+        if (request.Trigger != Trigger.Deploy || (request.Wanted is not Track.Exactly && request.Pushed is null) || options.Track is not { } track) return null;
         try
         {
             return await source.ResolveAsync(options.Name, track, cancellationToken) is { } found && found.Digest.Hex != to.Digest ? found.Version.Text : null;
@@ -368,11 +397,23 @@ internal sealed class DeploymentEngine(
     private async Task<ReleaseRef> ResolveAsync(AppOptions options, DeploymentRequest request, CancellationToken cancellationToken)
     {
         if (request.Trigger == Trigger.Rollback) return RollbackTarget(options.Name, request.Wanted);
+        if (request.Pushed is { } digest) return PushedTarget(options.Name, request.Wanted, digest);
         Track wanted = request.Wanted ?? options.Track ?? throw new OperatorException(
             ExitCode.Usage, $"{options.Name} follows nothing, so a version is needed", $"name one: agentctl deploy v1.2.3 --app {options.Name}");
         ReleaseId found = await source.ResolveAsync(options.Name, wanted, cancellationToken) ?? throw new OperatorException(
             ExitCode.Usage, $"the store has no {options.Name} {wanted}", $"list what it has: agentctl store list --app {options.Name}");
         return new ReleaseRef(found.Version.Text, found.Digest.Hex);
+    }
+
+    /// <summary>From this host alone. What was deployed meanwhile is not kept as pushed any more.</summary>
+    private ReleaseRef PushedTarget(AppName app, Track? wanted, Digest digest)
+    {
+        ReleaseRef found = source.FindPushed(app, digest) is { } pushed ? new ReleaseRef(pushed.Id.Version.Text, digest.Hex)
+            : State(app).Proved.Select(p => p.Release).FirstOrDefault(r => r.Digest == digest.Hex && installed.Holds(app, r)) ?? throw new OperatorException(
+                ExitCode.Refused, $"no release {digest.Short} of {app} waits on this host: it was not pushed here, or was swept since", "push it again");
+        return wanted is not Track.Exactly exactly || exactly.Version.Text.TrimStart('v') == found.Version.TrimStart('v')
+            ? found
+            : throw new OperatorException(ExitCode.Usage, $"{digest.Short} is {app} {found.Version}, not {exactly.Version}", $"name {found.Version}, or leave the version out");
     }
 
     /// <summary>From this host alone: going back must work without the store.</summary>

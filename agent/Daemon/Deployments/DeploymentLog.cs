@@ -36,8 +36,19 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
         }
     }
 
+    /// <summary>Journals what is decided on the state as it is at that very moment; nothing comes in between.</summary>
+    /// <param name="decide">Null: nothing is journaled.</param>
+    /// <exception cref="IOException">The disk does not take it: nothing has happened.</exception>
+    public void Record(Func<AgentState, JournalRecord?> decide)
+    {
+        lock (gate)
+        {
+            if (decide(state) is { } record) Record(record);
+        }
+    }
+
     /// <summary>
-    /// As <see cref="Record"/>, but goes on when the disk does not take it: for the way back, which must be walked on a full disk too.
+    /// As <see cref="Record(JournalRecord)"/>, but goes on when the disk does not take it: for the way back, which must be walked on a full disk too.
     /// The fact is journaled with the next one; after a crash before that, the undo is simply done again.
     /// </summary>
     public void RecordIfPossible(JournalRecord.OfDeployment record)
@@ -74,7 +85,7 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
                 return;
             }
             state = Fold(kept);
-            others = state.Apps.Count;
+            others = Compaction.Others(state);
         }
     }
 

@@ -25,6 +25,11 @@ internal sealed record FetchedRelease(ReleaseId Id, Manifest Manifest, string Ma
 /// <summary>Bytes of a transfer so far.</summary>
 internal readonly record struct TransferProgress(long Done, long Total);
 
+/// <summary>A release that a caller brought to this host, and that was verified.</summary>
+/// <param name="Unsigned">Without signatures, by the operator's leave.</param>
+/// <param name="By">Who brought it: <c>uid 1000 (ann)</c>.</param>
+internal sealed record PushedRelease(ReleaseId Id, bool Unsigned, string By);
+
 /// <summary>Where releases come from: the store behind its signed metadata.</summary>
 internal interface IArtifactSource
 {
@@ -37,6 +42,9 @@ internal interface IArtifactSource
     /// <param name="installed">Directories of releases of this app on this host, with their manifests in <c>.agentd/manifest</c>.</param>
     /// <exception cref="OperatorException">As above. Nothing was written outside of the downloads directory.</exception>
     Task<FetchedRelease> FetchAsync(ReleaseId release, IReadOnlyList<string> installed, IProgress<TransferProgress> progress, CancellationToken cancellationToken);
+
+    /// <summary>A release that was pushed to this host and waits here, by the digest of its manifest; null: there is none.</summary>
+    PushedRelease? FindPushed(AppName app, Digest digest) => null;
 
     /// <summary>Removes the downloads of an app that no deployment needs any more. Idempotent.</summary>
     void Sweep(AppName app);

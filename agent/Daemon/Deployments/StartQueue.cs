@@ -20,11 +20,17 @@ internal sealed class StartQueue
         lock (gate) return waiting.ContainsKey(app) ? null : Add(app, by);
     }
 
-    /// <summary>As <see cref="TryTake"/>, but waits for the turn.</summary>
-    public async Task<IDisposable> WaitAsync(AppName app, string by, CancellationToken cancellationToken)
+    /// <summary>As <see cref="TryTake"/>, but waits for the turn where that is wanted, or where the same request stands in the line already.</summary>
+    /// <param name="request">Null: it is the same as no other.</param>
+    /// <returns>Null: somebody else has the turn, and it is not waited for.</returns>
+    public async Task<IDisposable?> TakeAsync(AppName app, string by, string? request, bool wait, CancellationToken cancellationToken)
     {
         Turn turn;
-        lock (gate) turn = Add(app, by);
+        lock (gate)
+        {
+            if (!wait && waiting.TryGetValue(app, out LinkedList<Turn>? line) && (request is null || line.All(other => other.Request != request))) return null;
+            turn = Add(app, by, request);
+        }
         try
         {
             await turn.Come.Task.WaitAsync(cancellationToken);
@@ -37,10 +43,10 @@ internal sealed class StartQueue
         }
     }
 
-    private Turn Add(AppName app, string by)
+    private Turn Add(AppName app, string by, string? request = null)
     {
         if (!waiting.TryGetValue(app, out LinkedList<Turn>? line)) waiting[app] = line = [];
-        var turn = new Turn(this, app, by);
+        var turn = new Turn(this, app, by, request);
         line.AddLast(turn);
         if (line.Count == 1) turn.Come.SetResult();
         return turn;
@@ -57,13 +63,15 @@ internal sealed class StartQueue
         }
     }
 
-    private sealed class Turn(StartQueue queue, AppName app, string by) : IDisposable
+    private sealed class Turn(StartQueue queue, AppName app, string by, string? request) : IDisposable
     {
         private bool left;
 
         public AppName App => app;
 
         public string By => by;
+
+        public string? Request => request;
 
         public TaskCompletionSource Come { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -11,17 +11,18 @@ using Microsoft.Extensions.Logging;
 namespace Agent.Daemon.Fetching;
 
 /// <summary>
-/// Releases from one store. What a name means is decided by the signed metadata in <c>DATA/trust</c>, where the root must be pinned;
-/// contents come to <c>DATA/downloads/APP</c> and are verified there.
+/// Releases from one store. What a name means is decided by its signed metadata, of which a root must be pinned;
+/// contents come to <see cref="Downloads"/> and are verified there.
 /// </summary>
+/// <param name="trust">Over the same store; disposed with this.</param>
 /// <param name="dataDirectory">Absolute.</param>
-internal sealed class ArtifactSource(IStoreReader store, IDisk disk, string dataDirectory, TimeProvider time, ILogger<ArtifactSource> logger) : IArtifactSource, IDisposable
+internal sealed class ArtifactSource(IStoreReader store, TrustClient trust, IDisk disk, string dataDirectory, TimeProvider time, ILogger logger) : IArtifactSource, IDisposable
 {
-    private const long SpareRoom = 32 << 20;
-
-    private readonly TrustClient trust = new(store, disk, Path.Combine(dataDirectory, "trust"), time);
     private readonly ChannelMemory channels = new(disk, Path.Combine(dataDirectory, "channels"));
     private readonly Lock remembering = new();
+
+    /// <summary>Absolute; holds a directory for each app.</summary>
+    public string Downloads { get; init; } = Path.Combine(dataDirectory, "downloads");
 
     /// <summary>The store's signed metadata as this host knows it, for health and doctor.</summary>
     public TrustClient Trust => trust;
@@ -50,11 +51,11 @@ internal sealed class ArtifactSource(IStoreReader store, IDisk disk, string data
         try
         {
             Manifest manifest = await ManifestAsync(release, cancellationToken);
-            return await FetchAsync(release, manifest, installed, progress, cancellationToken);
+            return await new ReleaseDownload(store, disk, time, logger).RunAsync(release, manifest, ManifestPath(release), installed, progress, cancellationToken);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new OperatorException(ExitCode.Refused, $"{release} cannot be written to {dataDirectory}: {e.Message}", "make room there, and let the agent write to it", e);
+            throw new OperatorException(ExitCode.Refused, $"{release} cannot be written to {DownloadsOf(release.App)}: {e.Message}", "make room there, and let the agent write to it", e);
         }
     }
 
@@ -102,77 +103,12 @@ internal sealed class ArtifactSource(IStoreReader store, IDisk disk, string data
             disk.MakeDirectories(DownloadsOf(release.App), DurableOperations.Mode700);
             disk.WriteAtomic(kept, stored);
         }
-        Manifest manifest = ManifestFormat.Parse(stored);
-        if (manifest.App != release.App || manifest.Version != release.Version)
-            throw Refused($"the manifest of {release} says that it is {manifest.App} {manifest.Version}", "publish the release again; if it was not you who published it, check who holds the release key");
-        return manifest;
+        return ReleaseDownload.Parse(release, stored);
     }
 
-    private async Task<FetchedRelease> FetchAsync(ReleaseId release, Manifest manifest, IReadOnlyList<string> installed, IProgress<TransferProgress> progress, CancellationToken cancellationToken)
-    {
-        string downloads = DownloadsOf(release.App);
-        var objects = new ObjectDirectory(disk, Path.Combine(downloads, "objects"));
-        objects.Prepare();
-        ManifestFile[] wanted = [.. manifest.Files.OfType<ManifestFile>().Where(file => file.Size > 0).DistinctBy(FetchedRelease.ObjectKey)];
-        List<ManifestFile> missing = [.. wanted.Where(file => !objects.Has(file, cancellationToken))];
-        // Copies count too: where a link is not possible, they take the same room as what is downloaded.
-        CheckRoom(release, downloads, missing);
-        int before = missing.Count;
-        if (before > 0) TakeInstalled(objects, installed, missing, cancellationToken);
-        logger.FetchPlanned(release.App, release.Version, missing.Count, wanted.Length, missing.Sum(file => file.Size), store.Description, before - missing.Count);
+    private string ManifestPath(ReleaseId release) => ReleaseDownload.ManifestPath(DownloadsOf(release.App), release.Digest);
 
-        var download = new PackDownload(store, disk, objects, Path.Combine(downloads, "parts"), time, logger);
-        await download.RunAsync(manifest.Packs, missing, progress, cancellationToken);
-        logger.Fetched(release.App, release.Version);
-        return new FetchedRelease(release, manifest, ManifestPath(release), wanted.ToDictionary(FetchedRelease.ObjectKey, objects.PathOf));
-    }
-
-    // Removes from the missing what an installed release of this app still holds unchanged.
-    private void TakeInstalled(ObjectDirectory objects, IReadOnlyList<string> installed, List<ManifestFile> missing, CancellationToken cancellationToken)
-    {
-        var candidates = new Dictionary<string, List<string>>(StringComparer.Ordinal);
-        foreach (string directory in installed)
-        {
-            if (InstalledManifest(directory) is not { } manifest) continue;
-            foreach (ManifestFile file in manifest.Files.OfType<ManifestFile>().Where(file => file.Size > 0))
-            {
-                string key = FetchedRelease.ObjectKey(file);
-                if (!candidates.TryGetValue(key, out List<string>? paths)) candidates.Add(key, paths = []);
-                paths.Add(Path.Combine(directory, file.Path));
-            }
-        }
-        missing.RemoveAll(file => candidates.TryGetValue(FetchedRelease.ObjectKey(file), out List<string>? paths) && paths.Exists(path => objects.TryTake(path, file, cancellationToken)));
-    }
-
-    private Manifest? InstalledManifest(string directory)
-    {
-        string path = Path.Combine(directory, ReleasePath.Reserved, "manifest");
-        try
-        {
-            if (FileStatus.Of(path)?.Type != FileStatus.FileType.File) throw new FileNotFoundException("there is none");
-            using Stream stream = disk.OpenRead(path);
-            if (stream.Length > ManifestFormat.MaximumSize) throw new InvalidDataException("it is too large");
-            return ManifestFormat.Parse(disk.ReadAll(path));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException or OperatorException)
-        {
-            logger.InstalledUnreadable(directory, e.Message);
-            return null;
-        }
-    }
-
-    private void CheckRoom(ReleaseId release, string downloads, List<ManifestFile> missing)
-    {
-        long largestPart = missing.Select(file => file.Place!).Where(PackDownload.IsLarge).Select(place => place.Length).DefaultIfEmpty().Max();
-        long needed = missing.Sum(file => file.Size) + largestPart + SpareRoom;
-        long free = disk.FreeBytes(downloads);
-        if (missing.Count > 0 && free < needed)
-            throw Refused($"{release} needs {needed >> 20} MiB in {downloads}, and {free >> 20} MiB are free", "make room there");
-    }
-
-    private string ManifestPath(ReleaseId release) => Path.Combine(DownloadsOf(release.App), $"manifest-{release.Digest.Hex}");
-
-    private string DownloadsOf(AppName app) => Path.Combine(dataDirectory, "downloads", app.Value);
+    private string DownloadsOf(AppName app) => Path.Combine(Downloads, app.Value);
 
     private static OperatorException Refused(string what, string remedy) => new(ExitCode.Refused, what, remedy);
 }

@@ -19,4 +19,10 @@ internal static partial class Log     // 1500-1599
 
     [LoggerMessage(1504, LogLevel.Warning, "{Directory} has no manifest that can be read, and saves no download: {Cause}")]
     public static partial void InstalledUnreadable(this ILogger logger, string directory, string cause);
+
+    [LoggerMessage(1505, LogLevel.Information, "{App} {Release} was pushed by {By} and verified ({Digest}{Unsigned})")]
+    public static partial void Pushed(this ILogger logger, AppName app, ReleaseVersion release, string by, string digest, string unsigned);
+
+    [LoggerMessage(1506, LogLevel.Warning, "What is not needed any more cannot be removed from {Directory}: {Cause}")]
+    public static partial void PushedNotSwept(this ILogger logger, string directory, string cause);
 }

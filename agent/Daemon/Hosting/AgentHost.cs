@@ -3,6 +3,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Daemon.Api;
 using Agent.Daemon.Deployments;
+using Agent.Daemon.Fetching;
 using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
 
 namespace Agent.Daemon.Hosting;
@@ -40,7 +41,11 @@ internal static class AgentHost
         return app.RunAgentAsync(
             () => InstanceLock.Take(services.GetRequiredService<IDisk>(), services.GetRequiredService<IConfiguration>().Agent.Data),
             // Made only when the lock is held: opening the journal cuts a torn tail.
-            token => services.GetRequiredService<DeploymentEngine>().RecoverAsync(token),
+            async token =>
+            {
+                await services.GetRequiredService<DeploymentEngine>().RecoverAsync(token);
+                services.GetRequiredService<PushedReleases>().SweepAll();
+            },
             () => services.GetRequiredService<StatusReporter>().Line());
     }
 

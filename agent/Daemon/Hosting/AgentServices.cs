@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Artifacts.Stores;
+using Agent.Artifacts.Trust;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
@@ -41,16 +42,35 @@ internal static class AgentServices
     });
 
     public static IServiceCollection AddArtifacts(this IServiceCollection services) => services
+        .AddSingleton<NoStore>()
+        .AddSingleton<IStoreReader>(provider => provider.GetRequiredService<AgentOptions>().Store is { } location
+            ? Stores.Open(location, provider.GetRequiredService<IDisk>(), provider.GetRequiredService<TimeProvider>())
+            : provider.GetRequiredService<NoStore>())
+        .AddSingleton(provider =>
+        {
+            IDisk disk = provider.GetRequiredService<IDisk>();
+            string directory = Path.Combine(provider.GetRequiredService<AgentOptions>().Data, "trust");
+            var trust = new TrustClient(provider.GetRequiredService<IStoreReader>(), disk, directory, provider.GetRequiredService<TimeProvider>());
+            string root = provider.GetRequiredService<RootFile>().Path;
+            if (disk.Exists(root)) trust.Init(disk.ReadAll(root));
+            return trust;
+        })
+        .AddSingleton(provider =>
+        {
+            InstalledReleases installed = provider.GetRequiredService<InstalledReleases>();
+            DeploymentLog log = provider.GetRequiredService<DeploymentLog>();
+            return new PushedReleases(
+                provider.GetRequiredService<TrustClient>(), provider.GetRequiredService<IDisk>(), provider.GetRequiredService<AgentOptions>().Data,
+                (app, digest) => log.State.App(app).Proved.Exists(p => p.Release.Digest == digest.Hex && installed.Holds(app, p.Release)),
+                provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<PushedReleases>>());
+        })
         .AddSingleton<IArtifactSource>(provider =>
         {
             AgentOptions options = provider.GetRequiredService<AgentOptions>();
-            if (options.Store is null) return new NoStore();
-            IDisk disk = provider.GetRequiredService<IDisk>();
-            TimeProvider time = provider.GetRequiredService<TimeProvider>();
-            var source = new ArtifactSource(Stores.Open(options.Store, disk, time), disk, options.Data, time, provider.GetRequiredService<ILogger<ArtifactSource>>());
-            string root = provider.GetRequiredService<RootFile>().Path;
-            if (disk.Exists(root)) source.Trust.Init(disk.ReadAll(root));
-            return source;
+            IArtifactSource store = options.Store is null ? provider.GetRequiredService<NoStore>() : new ArtifactSource(
+                provider.GetRequiredService<IStoreReader>(), provider.GetRequiredService<TrustClient>(), provider.GetRequiredService<IDisk>(), options.Data,
+                provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<ArtifactSource>>());
+            return new PushedFirst(provider.GetRequiredService<PushedReleases>(), store);
         });
 
     public static IServiceCollection AddHealth(this IServiceCollection services) => services
@@ -109,10 +129,11 @@ internal static class AgentServices
         .AddSingleton(provider =>
         {
             DeploymentEngine engine = provider.GetRequiredService<DeploymentEngine>();
-            IArtifactSource source = provider.GetRequiredService<IArtifactSource>();
+            TrustClient trust = provider.GetRequiredService<TrustClient>();
+            bool hasStore = provider.GetRequiredService<AgentOptions>().Store is not null;
             return new TrackingService(
-                provider.GetRequiredService<IConfiguration>(), source, engine.StartAsync, engine.State,
-                () => source is ArtifactSource { Trust: var trust } ? new StoreFreshness(trust.IsStale, trust.Warnings()) : new StoreFreshness(false, []),
+                provider.GetRequiredService<IConfiguration>(), provider.GetRequiredService<IArtifactSource>(), engine.StartAsync, engine.State,
+                () => hasStore ? new StoreFreshness(trust.IsStale, trust.Warnings()) : new StoreFreshness(false, []),
                 provider.GetRequiredService<TimeProvider>(), Random.Shared, provider.GetRequiredService<ILogger<TrackingService>>());
         })
         .AddHostedService(provider => provider.GetRequiredService<TrackingService>());

@@ -11,6 +11,9 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
     /// <summary>Releases that an app's state remembers as good, and as bad: far more than any host holds, so that the journal stays bounded.</summary>
     private const int Remembered = 500;
 
+    /// <summary>Rollouts that an app's state remembers. A plan for a thousand hosts takes some 100 KB.</summary>
+    public const int RememberedRollouts = 20;
+
     public static readonly AgentState Empty = new(ImmutableDictionary<string, AppState>.Empty, ImmutableDictionary<string, string>.Empty);
 
     public AppState App(AppName name) => Apps.GetValueOrDefault(name.Value) ?? AppState.Empty(name);
@@ -53,7 +56,9 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
         Resumed => app with { Hold = null, HeldAt = null, PassedOver = null, Attention = null },
         Pinned r => app with { Pin = new Pin(r.Version, r.By, r.Reason, r.At) },
         Unpinned => app with { Pin = null },
+        UnsignedPushed r => app.Unsigned is null ? app with { Unsigned = new UnsignedPush(r.Version, r.By, r.At) } : app,
         Unquarantined r => app with { Quarantined = app.Quarantined.Remove(r.Digest) },
+        RolloutKept r => app with { Rollouts = Keep(app.Rollouts, r) },
         Compacted r => app with
         {
             Dropped = r.Deployments,
@@ -64,9 +69,19 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
             Attention = r.Attention,
             Hold = r.Hold,
             Pin = r.Pin,
+            Unsigned = r.Unsigned,
         },
         _ => app,
     };
+
+    private static ImmutableList<Rollout> Keep(ImmutableList<Rollout> rollouts, RolloutKept record)
+    {
+        int index = rollouts.FindIndex(rollout => rollout.Id == record.Id);
+        var kept = new Rollout(
+            record.Id, record.Revision, record.State, record.Driver, record.Reason, record.Started, record.At, record.Plan ?? (index < 0 ? [] : rollouts[index].Plan));
+        if (index >= 0) return rollouts.SetItem(index, kept);
+        return (rollouts.Count < RememberedRollouts ? rollouts : rollouts.RemoveAt(0)).Add(kept);
+    }
 
     private static Deployment Apply(Deployment deployment, OfDeployment record)
     {
@@ -94,7 +109,7 @@ internal sealed record AgentState(ImmutableDictionary<string, AppState> Apps, Im
 
     private static AppState Commit(AppState app, Deployment deployment, DateTimeOffset at) => app with
     {
-        Proved = [new ProvedRelease(deployment.To, deployment.Id, at), .. app.Proved.Where(p => p.Release.Digest != deployment.To.Digest).Take(Remembered - 1)],
+        Proved = [new ProvedRelease(deployment.To, deployment.Id, at) { Unsigned = deployment.Unsigned }, .. app.Proved.Where(p => p.Release.Digest != deployment.To.Digest).Take(Remembered - 1)],
         Quarantined = app.Quarantined.Remove(deployment.To.Digest),
         HeldAt = deployment.Trigger == Trigger.Rollback ? deployment.From?.Version : null,
         PassedOver = deployment.Trigger == Trigger.Deploy ? deployment.PassedOver : null,

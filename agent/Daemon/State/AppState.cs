@@ -22,6 +22,18 @@ internal sealed record Deployment(
     /// <summary>A person said that this release can live with the database as it is.</summary>
     public bool IgnoreSchema => Start.IgnoreSchema;
 
+    /// <summary>Made up by the caller: the same once more begins nothing. Null: none.</summary>
+    public string? Request => Start.Request;
+
+    /// <summary>Id of the rollout that it belongs to; null: none.</summary>
+    public string? Rollout => Start.Rollout;
+
+    /// <summary>Who had pushed the release to this host; null: it came from the store, or lay here.</summary>
+    public string? PushedBy => Start.PushedBy;
+
+    /// <summary>The release was pushed without signatures.</summary>
+    public bool Unsigned => Start.Unsigned;
+
     /// <summary>The old release could not come back, since it could not live with the database as it is: the new one was left where it was.</summary>
     public bool IsStuckAtSchema => Records.Exists(record => record is JournalRecord.UndoFailed { Step: State.Step.Migrate });
 
@@ -32,7 +44,14 @@ internal sealed record Deployment(
 internal sealed record Quarantine(ReleaseRef Release, string Cause, string Deployment, DateTimeOffset Since);
 
 /// <summary>A release that was committed here, and the deployment that last did so: its generation.</summary>
-internal sealed record ProvedRelease(ReleaseRef Release, string Generation, DateTimeOffset At);
+internal sealed record ProvedRelease(ReleaseRef Release, string Generation, DateTimeOffset At)
+{
+    /// <summary>It was pushed without signatures.</summary>
+    public bool Unsigned { get; init; }
+}
+
+/// <summary>A release that was pushed without signatures.</summary>
+internal sealed record UnsignedPush(string Version, string By, DateTimeOffset At);
 
 /// <summary>A deployment that ended in needs-operator.</summary>
 internal sealed record Attention(string Deployment, string Version, string Cause);
@@ -44,6 +63,19 @@ internal sealed record Hold(string By, string Reason, DateTimeOffset Since);
 /// <summary>A person told tracking which version to want.</summary>
 /// <param name="Reason">As typed; may be empty.</param>
 internal sealed record Pin(string Version, string By, string Reason, DateTimeOffset Since);
+
+/// <summary>A rollout as it was told to this host last.</summary>
+/// <param name="Revision">Counts the changes of state and driver; the highest that any host keeps is true.</param>
+/// <param name="Driver">Who drives it, as they say.</param>
+/// <param name="Started">By the clock of whoever began it.</param>
+/// <param name="Changed">By this host's clock.</param>
+/// <param name="Plan">The message RolloutPlan of agent.v1, in bytes.</param>
+internal sealed record Rollout(
+    string Id, long Revision, RolloutState State, string Driver, string Reason, DateTimeOffset Started, DateTimeOffset Changed, byte[] Plan)
+{
+    /// <summary>It does not change any more.</summary>
+    public bool IsOver => State is RolloutState.Aborted or RolloutState.Finished;
+}
 
 /// <summary>One app as the journal tells it.</summary>
 /// <param name="Proved">Releases that were committed here, newest first, each once. The first is <see cref="Current"/>.</param>
@@ -64,6 +96,12 @@ internal sealed record AppState(
 
     /// <summary>Null: not pinned.</summary>
     public Pin? Pin { get; init; }
+
+    /// <summary>In the order in which they came to this host; the last <see cref="AgentState.RememberedRollouts"/>.</summary>
+    public ImmutableList<Rollout> Rollouts { get; init; } = [];
+
+    /// <summary>The first release that was pushed here without signatures; null: none ever was.</summary>
+    public UnsignedPush? Unsigned { get; init; }
 
     /// <summary>The release that stays: the last one committed; null before the first.</summary>
     public ReleaseRef? Current => Proved.IsEmpty ? null : Proved[0].Release;

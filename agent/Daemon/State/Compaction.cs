@@ -13,15 +13,23 @@ internal static class Compaction
         {
             int drop = Math.Max(0, app.Deployments.Count - history);
             records.AddRange(app.Deployments.Skip(drop).SelectMany(deployment => deployment.Records));
+            records.AddRange(app.Rollouts.Select(kept => new RolloutKept(
+                kept.Changed, app.Name.Value, kept.Id, kept.Revision, kept.State, kept.Driver, kept.Reason, kept.Started, kept.Plan)));
             // Last, since it sets outright what the records before it would add up to without the dropped ones.
             records.Add(new Compacted(
-                at, app.Name.Value, app.Dropped + drop, app.Proved, [.. app.Quarantined.Values.OrderBy(q => q.Since)], app.HeldAt, app.PassedOver, app.Attention, app.Hold, app.Pin));
+                at, app.Name.Value, app.Dropped + drop, app.Proved, [.. app.Quarantined.Values.OrderBy(q => q.Since)], app.HeldAt, app.PassedOver, app.Attention, app.Hold, app.Pin)
+            {
+                Unsigned = app.Unsigned,
+            });
         }
         return records;
     }
 
+    /// <summary>Records that belong to no deployment, of those that stand for a state.</summary>
+    public static int Others(AgentState state) => state.Apps.Values.Sum(app => 1 + app.Rollouts.Count);
+
     /// <summary>Whether it is worth it: a quarter more deployments than wanted, or much else.</summary>
     /// <param name="others">Records that belong to no deployment.</param>
     public static bool IsDue(AgentState state, int history, int others) =>
-        others > 1000 + (2 * state.Apps.Count) || state.Apps.Values.Any(app => app.Deployments.Count > history + Math.Max(1, history / 4));
+        others > 1000 + (2 * Others(state)) || state.Apps.Values.Any(app => app.Deployments.Count > history + Math.Max(1, history / 4));
 }

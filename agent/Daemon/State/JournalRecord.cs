@@ -52,6 +52,25 @@ internal enum Trigger
     Track,
 }
 
+/// <summary>How a rollout stands, as far as a host knows.</summary>
+internal enum RolloutState
+{
+    /// <summary>Somebody drives it, or was driving it last.</summary>
+    Running,
+
+    /// <summary>Nothing new starts.</summary>
+    Paused,
+
+    /// <summary>Nothing new starts, ever.</summary>
+    Aborted,
+
+    /// <summary>Every host has an outcome.</summary>
+    Finished,
+
+    /// <summary>Hosts that took the version go back; no other starts.</summary>
+    RollingBack,
+}
+
 /// <summary>A release by version and the SHA-256 of its manifest.</summary>
 internal sealed record ReleaseRef(string Version, string Digest);
 
@@ -75,6 +94,8 @@ internal sealed record ReleaseRef(string Version, string Digest);
 [JsonDerivedType(typeof(Pinned), "pinned")]
 [JsonDerivedType(typeof(Unpinned), "unpinned")]
 [JsonDerivedType(typeof(Unquarantined), "unquarantined")]
+[JsonDerivedType(typeof(RolloutKept), "rollout-kept")]
+[JsonDerivedType(typeof(UnsignedPushed), "unsigned-pushed")]
 [JsonDerivedType(typeof(Compacted), "compacted")]
 internal abstract record JournalRecord(DateTimeOffset At)
 {
@@ -103,6 +124,12 @@ internal abstract record JournalRecord(DateTimeOffset At)
 
         /// <summary>Id of the rollout that this belongs to; null: none.</summary>
         public string? Rollout { get; init; }
+
+        /// <summary>Who had pushed the release to this host; null: it came from the store, or lay here.</summary>
+        public string? PushedBy { get; init; }
+
+        /// <summary>The release was pushed without signatures.</summary>
+        public bool Unsigned { get; init; }
     }
 
     internal sealed record StepStarted(DateTimeOffset At, string Deployment, Step Step) : OfDeployment(At, Deployment);
@@ -156,9 +183,24 @@ internal abstract record JournalRecord(DateTimeOffset At)
 
     internal sealed record Unquarantined(DateTimeOffset At, string App, string Digest, string By, string Reason) : OfApp(At, App);
 
+    /// <summary>A rollout as whoever drives it has told this host.</summary>
+    /// <param name="Driver">Who drives it, from where, as they say: <c>ann@laptop</c>.</param>
+    /// <param name="Reason">Of the last change of its state; may be empty.</param>
+    /// <param name="Started">By the driver's clock.</param>
+    /// <param name="Plan">The message RolloutPlan of agent.v1, in bytes; null: as it was kept before.</param>
+    internal sealed record RolloutKept(
+        DateTimeOffset At, string App, string Id, long Revision, RolloutState State, string Driver, string Reason, DateTimeOffset Started, byte[]? Plan) : OfApp(At, App);
+
+    /// <summary>A release was pushed here without signatures.</summary>
+    internal sealed record UnsignedPushed(DateTimeOffset At, string App, string Version, string Digest, string By) : OfApp(At, App);
+
     /// <summary>What all records of an app came to when the journal was compacted; those of its last deployments stand before it.</summary>
     /// <param name="Deployments">How many deployments were dropped so far in all; the ids of later ones count on.</param>
     internal sealed record Compacted(
         DateTimeOffset At, string App, int Deployments, IReadOnlyList<ProvedRelease> Proved, IReadOnlyList<Quarantine> Quarantined,
-        string? HeldAt, string? PassedOver, Attention? Attention, Hold? Hold, Pin? Pin) : OfApp(At, App);
+        string? HeldAt, string? PassedOver, Attention? Attention, Hold? Hold, Pin? Pin) : OfApp(At, App)
+    {
+        /// <summary>The first release that was pushed here without signatures; null: none ever was.</summary>
+        public UnsignedPush? Unsigned { get; init; }
+    }
 }

@@ -65,7 +65,7 @@ internal sealed class ApiHost : IAsyncDisposable
             configuration, new OneStateSupervisor(null), null!, null!,
             new TrackingService(configuration, new NoSource(), (_, _) => throw new NotSupportedException(), NothingDeployed, () => new StoreFreshness(false, []),
                 TimeProvider.System, new Random(1), services.GetRequiredService<ILogger<TrackingService>>()),
-            services.GetRequiredService<ApiCalls>(), services.GetRequiredService<AuditLog>(), TimeProvider.System));
+            services.GetRequiredService<ApiCalls>(), services.GetRequiredService<UnsignedPushes>(), services.GetRequiredService<AuditLog>(), TimeProvider.System));
         WebApplication app = builder.Build().MapAgentApi();
         try
         {

@@ -34,7 +34,7 @@ public sealed class EngineApiTests : IAsyncLifetime
             world.Engine, world.Configuration, world.System, new PassingProbe(), services.GetRequiredService<HealthWatch>(),
             new TrackingService(world.Configuration, world.Source, world.Engine.StartAsync, world.Engine.State, () => new StoreFreshness(false, []),
                 TimeProvider.System, new Random(1), services.GetRequiredService<ILogger<TrackingService>>()),
-            services.GetRequiredService<ApiCalls>(), services.GetRequiredService<AuditLog>(), TimeProvider.System));
+            services.GetRequiredService<ApiCalls>(), services.GetRequiredService<UnsignedPushes>(), services.GetRequiredService<AuditLog>(), TimeProvider.System));
         app = builder.Build().MapAgentApi();
         await app.StartAsync(TestContext.Current.CancellationToken);
     }

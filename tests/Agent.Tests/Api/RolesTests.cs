@@ -19,12 +19,12 @@ public sealed class RolesTests : IDisposable
 
     private readonly TemporaryDirectory directory = new();
 
-    private static readonly Type[] Types = [typeof(AgentService), typeof(DatabaseService), typeof(AccessService)];
+    private static readonly Type[] Types = [typeof(AgentService), typeof(DatabaseService), typeof(RolloutService), typeof(PushService), typeof(AccessService)];
 
     public static TheoryData<string> Calls => [.. Methods.Select(method => method.Name).Where(name => name != "Pair")];
 
     private static IEnumerable<MethodDescriptor> Methods => V1.AgentReflection.Descriptor.Services.Concat(V1.DatabaseReflection.Descriptor.Services)
-        .Concat(V1.FleetReflection.Descriptor.Services.Where(service => Types.Any(type => type.Name == service.Name))).SelectMany(service => service.Methods);
+        .Concat(V1.FleetReflection.Descriptor.Services).SelectMany(service => service.Methods);
 
     public void Dispose() => directory.Dispose();
 
@@ -118,9 +118,16 @@ public sealed class RolesTests : IDisposable
         MethodInfo method = type.GetMethod(name)!;
         var context = new Context($"/agent.v1.{type.Name}/{name}", new PeerCredentials(4711, 54321, group, []));
         object?[] arguments = method.GetParameters().Length == 3
-            ? [request, typeof(NoWriter<>).MakeGenericType(method.GetParameters()[1].ParameterType.GetGenericArguments()).GetConstructors()[0].Invoke([]), context]
+            ? [method.GetParameters()[0].ParameterType.IsInstanceOfType(request) ? request : new NoReader<V1.PushRequest>(), typeof(NoWriter<>).MakeGenericType(method.GetParameters()[1].ParameterType.GetGenericArguments()).GetConstructors()[0].Invoke([]), context]
             : [request, context];
         await (Task)method.Invoke(service, arguments)!;
+    }
+
+    private sealed class NoReader<T> : IAsyncStreamReader<T>
+    {
+        public T Current => throw new NotSupportedException();
+
+        public Task<bool> MoveNext(CancellationToken cancellationToken) => Task.FromResult(false);
     }
 
     private sealed class NoWriter<T> : IServerStreamWriter<T>

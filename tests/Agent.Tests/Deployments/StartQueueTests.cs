@@ -16,16 +16,16 @@ public class StartQueueTests
         IDisposable first = queue.TryTake(World.Shop, "ann")!;
         Assert.Equal("ann", queue.First(World.Shop));
         Assert.Null(queue.TryTake(World.Shop, "bob"));
-        Task<IDisposable> second = queue.WaitAsync(World.Shop, "bob", Cancel), third = queue.WaitAsync(World.Shop, "cid", Cancel);
+        Task<IDisposable?> second = WaitAsync("bob", Cancel), third = WaitAsync("cid", Cancel);
         Assert.False(second.IsCompleted);
         first.Dispose();
-        IDisposable turn = await second;
+        IDisposable turn = (await second)!;
         Assert.Equal("bob", queue.First(World.Shop));
         Assert.False(third.IsCompleted);
         first.Dispose();   // again: that turn is over
         Assert.Equal("bob", queue.First(World.Shop));
         turn.Dispose();
-        (await third).Dispose();
+        (await third)!.Dispose();
         Assert.Null(queue.First(World.Shop));
         using IDisposable? free = queue.TryTake(World.Shop, "dan");
         Assert.NotNull(free);
@@ -36,12 +36,24 @@ public class StartQueueTests
     {
         IDisposable first = queue.TryTake(World.Shop, "ann")!;
         using var leaving = new CancellationTokenSource();
-        Task<IDisposable> second = queue.WaitAsync(World.Shop, "bob", leaving.Token), third = queue.WaitAsync(World.Shop, "cid", Cancel);
+        Task<IDisposable?> second = WaitAsync("bob", leaving.Token), third = WaitAsync("cid", Cancel);
         await leaving.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => second);
         first.Dispose();
-        (await third).Dispose();
+        (await third)!.Dispose();
         Assert.Null(queue.First(World.Shop));
+    }
+
+    [Fact]
+    public async Task Only_the_same_request_waits_unasked()
+    {
+        IDisposable first = (await queue.TakeAsync(World.Shop, "ann", "r-1", wait: false, Cancel))!;
+        Assert.Null(await queue.TakeAsync(World.Shop, "bob", "r-2", wait: false, Cancel));
+        Assert.Null(await queue.TakeAsync(World.Shop, "bob", null, wait: false, Cancel));
+        Task<IDisposable?> again = queue.TakeAsync(World.Shop, "ann", "r-1", wait: false, Cancel);
+        Assert.False(again.IsCompleted);
+        first.Dispose();
+        (await again)!.Dispose();
     }
 
     [Fact]
@@ -51,4 +63,6 @@ public class StartQueueTests
         Assert.NotNull(blog);
         Assert.Equal("bob", queue.First(new AppName("blog")));
     }
+
+    private Task<IDisposable?> WaitAsync(string by, CancellationToken cancellationToken) => queue.TakeAsync(World.Shop, by, null, wait: true, cancellationToken);
 }

@@ -2,6 +2,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Artifacts.Manifests;
 using Agent.Artifacts.Stores;
+using Agent.Artifacts.Trust;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
 using Agent.Tests.Artifacts.Publishing;
@@ -50,7 +51,7 @@ public sealed class ChangedByteTests
     private static async Task<OperatorException?> FetchAsync(PublishedStore store, IStoreReader through)
     {
         var disk = new SimulatedDisk(new Fuse(int.MaxValue));
-        using var source = new ArtifactSource(through, disk, "/data", TimeProvider.System, NullLogger<ArtifactSource>.Instance);
+        using var source = new ArtifactSource(through, new TrustClient(through, disk, "/data/trust", TimeProvider.System), disk, "/data", TimeProvider.System, NullLogger<ArtifactSource>.Instance);
         source.Trust.Init(store.Keys.Root);
         OperatorException? failure = null;
         try

@@ -2,6 +2,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Artifacts.Manifests;
 using Agent.Artifacts.Stores;
+using Agent.Artifacts.Trust;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
@@ -28,7 +29,10 @@ internal sealed class FetchingHost(PublishedStore published, string name = "host
     /// <summary>A source as after a start of the agent.</summary>
     public ArtifactSource Source(IStoreReader? store = null, IDisk? disk = null, TimeProvider? time = null)
     {
-        var source = new ArtifactSource(store ?? published.Store, disk ?? new Disk(), Data, time ?? TimeProvider.System, NullLogger<ArtifactSource>.Instance);
+        store ??= published.Store;
+        disk ??= new Disk();
+        time ??= TimeProvider.System;
+        var source = new ArtifactSource(store, new TrustClient(store, disk, Path.Combine(Data, "trust"), time), disk, Data, time, NullLogger<ArtifactSource>.Instance);
         source.Trust.Init(published.Keys.Root);
         sources.Add(source);
         return source;

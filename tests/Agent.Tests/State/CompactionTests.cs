@@ -27,6 +27,8 @@ public class CompactionTests
         Pin,
         Unpin,
         Unquarantine,
+        Rollout,
+        RolloutAgain,
         Compact,
     }
 
@@ -81,6 +83,31 @@ public class CompactionTests
     }
 
     [Fact]
+    public void Remembers_the_rollouts_that_came_last_and_each_plan_once()
+    {
+        JournalRecord[] records =
+        [
+            .. Enumerable.Range(1, 25).Select(n => new RolloutKept(Now.AddMinutes(n), "shop", $"r-{n}", 1, RolloutState.Running, "ann", "", Now.AddYears(-n), [(byte)n])),
+            new RolloutKept(Now.AddHours(1), "shop", "r-10", 2, RolloutState.Paused, "bob", "lunch", Now, null),
+        ];
+        AgentState state = Fold(records);
+        Assert.Equal(Enumerable.Range(6, 20).Select(n => $"r-{n}"), state.App(new AppName("shop")).Rollouts.Select(rollout => rollout.Id));
+        Rollout changed = state.App(new AppName("shop")).Rollouts.Single(rollout => rollout.Id == "r-10");
+        Assert.Equal((2, RolloutState.Paused, "bob", "lunch", (byte)10), (changed.Revision, changed.State, changed.Driver, changed.Reason, Assert.Single(changed.Plan)));
+        Assert.Equal(Text(state), Text(Fold(Compaction.Records(state, 20, Now))));
+    }
+
+    [Fact]
+    public void Many_rollouts_alone_do_not_make_it_due_again_and_again()
+    {
+        AgentState state = Fold(
+            from app in Enumerable.Range(1, 60)
+            from n in Enumerable.Range(1, 20)
+            select new RolloutKept(Now, $"app{app}", $"r-{n}", 1, RolloutState.Running, "ann", "", Now, []));
+        Assert.False(Compaction.IsDue(Fold(Compaction.Records(state, 20, Now)), 20, Compaction.Others(state)));
+    }
+
+    [Fact]
     public void Writes_the_same_for_the_same_state()
     {
         AgentState state = Fold(
@@ -114,6 +141,13 @@ public class CompactionTests
                 case Happening.Unpin: records.Add(new Unpinned(at, app, "ann")); break;
                 case Happening.Unquarantine when state.Quarantined.Keys.FirstOrDefault() is { } digest: records.Add(new Unquarantined(at, app, digest, "ann", "")); break;
                 case Happening.Unquarantine: break;
+                case Happening.Rollout:
+                    records.Add(new RolloutKept(at, app, $"r-{n}", 1, RolloutState.Running, "ann@laptop", "", at, [(byte)n]));
+                    break;
+                case Happening.RolloutAgain when state.Rollouts.LastOrDefault() is { } rollout:
+                    records.Add(new RolloutKept(at, app, rollout.Id, rollout.Revision + 1, RolloutState.Paused, "bob@desk", "lunch", rollout.Started, null));
+                    break;
+                case Happening.RolloutAgain: break;
                 case Happening.Compact:
                     records = [.. Compaction.Records(Fold(records), history, at)];
                     break;
@@ -122,6 +156,7 @@ public class CompactionTests
                     records.Add(new DeploymentStarted(at, id, app, state.Current, state.Generation, new ReleaseRef($"v1.{n % 7}.0", $"{n % 7}"), trigger, "ann")
                     {
                         PassedOver = happening == Happening.PersonDeploys ? $"v9.{n}.0" : null,
+                        Request = happening == Happening.PersonDeploys ? $"r-{n}" : null,
                     });
                     Outcome outcome = happening switch
                     {
@@ -143,7 +178,9 @@ public class CompactionTests
     private static string Text(Deployment deployment) => string.Join('\n', deployment.Records.Select(Json)) + $"{deployment.Outcome}{deployment.Cause}{deployment.PassedOver}";
 
     private static string Text(AppState state) =>
-        $"{string.Join(',', state.Proved)}|{string.Join(',', state.Quarantined.Values.OrderBy(q => q.Since).ThenBy(q => q.Release.Digest, StringComparer.Ordinal))}|{state.HeldAt}|{state.PassedOver}|{state.Attention}|{state.Hold}|{state.Pin}|{state.Count}|{string.Join(';', state.Deployments.Select(Text))}";
+        $"{string.Join(',', state.Proved)}|{string.Join(',', state.Quarantined.Values.OrderBy(q => q.Since).ThenBy(q => q.Release.Digest, StringComparer.Ordinal))}|{state.HeldAt}|{state.PassedOver}|{state.Attention}|{state.Hold}|{state.Pin}|{state.Count}|{string.Join(';', state.Rollouts.Select(Text))}|{string.Join(';', state.Deployments.Select(Text))}";
+
+    private static string Text(Rollout rollout) => $"{rollout with { Plan = [] }} {Convert.ToHexString(rollout.Plan)}";
 
     private static string Text(AgentState state) => string.Join("\n\n", state.Apps.OrderBy(app => app.Key, StringComparer.Ordinal).Select(app => Text(app.Value)));
 }

@@ -1,7 +1,6 @@
 using System.Globalization;
-using Agent.Artifacts;
 
-namespace Agent.Daemon.Configuration;
+namespace Agent.Artifacts.Configuration;
 
 /// <summary>A map of a file, read key by key. What is wrong goes to the problems with its line, and reads as absent.</summary>
 internal sealed class Section

@@ -3,7 +3,7 @@ using Agent.Artifacts.Durable;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
-namespace Agent.Daemon.Configuration;
+namespace Agent.Artifacts.Configuration;
 
 /// <summary>A YAML document as it was typed: no types are guessed, so <c>no</c>, <c>1.10</c> and <c>0x1</c> stay text.</summary>
 /// <param name="Line">From 1.</param>

@@ -1,6 +1,4 @@
-using Agent.Artifacts;
-
-namespace Agent.Daemon.Configuration;
+namespace Agent.Artifacts.Configuration;
 
 /// <summary>One thing that is wrong in a file.</summary>
 /// <param name="File">As the operator knows it: a path, or <c>agent.yaml of the release</c>.</param>

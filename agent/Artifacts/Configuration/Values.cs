@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
 
-namespace Agent.Daemon.Configuration;
+namespace Agent.Artifacts.Configuration;
 
 /// <summary>Durations and sizes as people type them.</summary>
 internal static partial class Values
