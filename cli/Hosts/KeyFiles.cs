@@ -32,14 +32,7 @@ internal sealed class KeyFiles(string directory)
 
     private string AgentsDirectory => Path.Combine(directory, "known_agents");
 
-    public static KeyFiles OfProcess()
-    {
-        // What is not absolute is to be ignored: XDG Base Directory Specification.
-        string configuration = Environment.GetEnvironmentVariable("XDG_CONFIG_HOME") is { } named && Path.IsPathRooted(named)
-            ? named
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".config");
-        return new KeyFiles(Path.Combine(configuration, "agentctl"));
-    }
+    public static KeyFiles OfProcess() => new(Workplace.OfProcess().Configuration);
 
     /// <returns>The key to call with; null: there is none yet.</returns>
     /// <exception cref="OperatorException">It cannot be used, or others may read it.</exception>

@@ -27,7 +27,7 @@ internal static class ListenerFile
             ClientCa = File(listen, "client_ca"),
             Revoked = listen.Texts("revoked", text => Fingerprint.IsOne(text) ? null : ($"is '{text}', which is no fingerprint", "write sha256: and 64 hexadecimal digits in lower case")) ?? [],
         };
-        return options with { ClientRoles = Roles(listen) };
+        return listen["client_roles"] is null ? options : options with { ClientRoles = Roles(listen) };
     }
 
     /// <summary>The certificate that the agent shows, with its private key, and those between it and its CA.</summary>
