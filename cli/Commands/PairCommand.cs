@@ -63,8 +63,12 @@ internal static class PairCommand
         if (typed is null or "-") typed = await AskAsync(call.Terminal, cancellationToken);
         if (!Pairing.TryRead(typed, out byte[] secret)) throw new OperatorException(ExitCode.Usage, "this is no pairing code: it has 26 letters and digits", "make one on the host: sudo agentctl pair --new --name NAME --role ROLE");
         if (name is not null && !HostsFile.IsName(name)) throw new OperatorException(ExitCode.Usage, $"'{name}' cannot be a name of a host", HostsFile.NameRule);
+        // What could go wrong with the file does so before a code is used up.
+        bool add = name is not null && !verbs.Inventory.Hosts.Any(host => host.Name == name && host.Address == address);
+        if (add && verbs.Inventory.Hosts.FirstOrDefault(host => host.Name == name) is { } other)
+            throw new OperatorException(ExitCode.Refused, $"{name} is {other.Address} already", $"take another name, or first: agentctl hosts remove {name}");
         PairResponse paired = await AgentPairing.PairAsync(address, secret, new KeyFiles(verbs.Workplace.Configuration), call.Time, cancellationToken);
-        if (name is not null && !verbs.Inventory.Hosts.Any(host => host.Name == name && host.Address == address)) HostsFileText.Add(verbs.Workplace.HostsFile, new HostEntry(name, address));
+        if (add) HostsFileText.Add(verbs.Workplace.HostsFile, new HostEntry(name!, address));
         if (call.Json) call.Terminal.Document(writer => writer.Object(paired, (w, known) => JsonMessages.Paired(w, address, known)));
         else call.Terminal.Line($"paired with {address} as {paired.Name}, {paired.Role}");
         return 0;
@@ -80,7 +84,7 @@ internal static class PairCommand
     private static async Task<int> RenewAsync(AgentCall call, Verbs verbs, bool skipUnreachable, CancellationToken cancellationToken)
     {
         KeyRenewal.Result result = await KeyRenewal.RunAsync(
-            new KeyFiles(verbs.Workplace.Configuration), (address, files) => new AgentConnection(new HostEntry(address.ToString(), address), new TlsDialer(address, null, files, call.Time), call.Time), skipUnreachable, cancellationToken);
+            new KeyFiles(verbs.Workplace.Configuration), (address, files) => new AgentConnection(new HostEntry(address.ToString(), address), new TlsDialer(address, files.Agent(address)?.Pin, files, call.Time), call.Time), skipUnreachable, cancellationToken);
         if (call.Json)
         {
             call.Terminal.Document(writer => writer.Object(result, JsonMessages.Renewal));

@@ -86,7 +86,7 @@ internal static partial class HostsFileText
     {
         var disk = new Disk();
         // It may be a link into somebody's dotfiles, which stays one.
-        path = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
+        if (File.Exists(path)) path = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
         string text = File.Exists(path) ? File.ReadAllText(path) : "";
         (string changed, HostEntry[] wanted) = change(text, Read(path, text));
         HostsFile after;

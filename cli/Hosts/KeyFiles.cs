@@ -71,13 +71,7 @@ internal sealed class KeyFiles(string directory)
         disk.WriteAtomic(PathOf(address), JsonSerializer.SerializeToUtf8Bytes(agent, KnownAgentJson.Default.KnownAgent), DurableOperations.Mode600);
     }
 
-    /// <returns>False: it was not known.</returns>
-    public bool Forget(HostAddress.Tls address)
-    {
-        bool known = disk.Exists(PathOf(address));
-        disk.RemoveDurable(PathOf(address));
-        return known;
-    }
+    public void Forget(HostAddress.Tls address) => disk.RemoveDurable(PathOf(address));
 
     /// <summary>Every agent that was paired.</summary>
     public IReadOnlyList<HostAddress.Tls> Agents() =>

@@ -20,7 +20,7 @@ internal static class KeyRenewal
     }
 
     /// <param name="connect">To one agent, with the key as it is now.</param>
-    /// <param name="skipFailed">Changes over although some agents do not know the next key: those have to be paired again.</param>
+    /// <param name="skipFailed">Changes over although some agents do not know the next key: those are forgotten, and have to be paired again.</param>
     /// <exception cref="OperatorException">There is no key, or it is paired with nobody.</exception>
     public static async Task<Result> RunAsync(KeyFiles files, Func<HostAddress.Tls, KeyFiles, AgentConnection> connect, bool skipFailed, CancellationToken cancellationToken)
     {
@@ -48,6 +48,7 @@ internal static class KeyRenewal
         });
         bool change = failed.Count == 0 || (skipFailed && told.Count > 0);
         if (change) files.ChangeOver();
+        foreach ((HostAddress.Tls address, _) in change ? failed : []) files.Forget(address);    // it would let nobody in with this key
         return new Result(next.Fingerprint, change, told, failed);
     }
 }
