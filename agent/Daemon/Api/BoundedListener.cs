@@ -166,6 +166,7 @@ internal sealed class BoundedListener(IConnectionListener inner, ConnectionLimit
             try
             {
                 await inner.DisposeAsync();
+                await base.DisposeAsync();
             }
             finally
             {

@@ -129,7 +129,7 @@ public sealed class EngineApiTests : IAsyncLifetime
         string[] audit = (await RunAsync("audit")).Text.TrimEnd('\n').Split('\n');
         Assert.Equal(
             ["cancel", "unquarantine v1.0.0 because: mistake", "unpin", "resume", "pin", "hold because: night", "deploy v1.0.0"],
-            audit.Skip(1).Select(line => line.Split("  ", StringSplitOptions.RemoveEmptyEntries)[4]));
+            audit.Skip(1).Select(line => line.Split("  ", StringSplitOptions.RemoveEmptyEntries)[5]));
         Assert.EndsWith("deploy v1.0.0                         accepted  shop-1", audit[^1], StringComparison.Ordinal);
     }
 
