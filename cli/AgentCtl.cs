@@ -47,6 +47,7 @@ internal static class AgentCtl
             ConfigCommand.Create(verbs),
             AppCommand.Create(verbs),
             AuditCommand.Create(verbs),
+            HostCommand.Create(verbs),
             DrillCommand.Create(verbs),
             PublishCommand.Create(verbs),
             PromoteCommand.Create(verbs),

@@ -17,7 +17,7 @@ internal static class Dialers
     public static IDialer Of(HostEntry host, TimeProvider time, bool alone = true) => host.Address switch
     {
         HostAddress.Local local => new SocketDialer(local.Socket),
-        HostAddress.Ssh ssh => new SshDialer(ssh, host.Name, alone && !Console.IsInputRedirected, time),
+        HostAddress.Ssh ssh => new SshDialer(ssh, alone && !Console.IsInputRedirected, time),
         _ => throw new OperatorException(ExitCode.Usage, $"{host.Address} cannot be reached yet", "run agentctl on that host"),
     };
 }
