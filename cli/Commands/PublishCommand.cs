@@ -40,7 +40,7 @@ internal static class PublishCommand
 
     private static async Task<int> PublishAsync(Call call, StoreOptions store, string path, ReleaseVersion version, CancellationToken cancellationToken)
     {
-        AppName app = store.AppOf(call.Parsed);
+        AppName app = store.AppOf(call);
         KeyFile file = KeyFile.Read(store.KeyFileOf(call.Parsed));
         KeyFile keys = file.WithApp(app);
         if (!ReferenceEquals(keys, file)) keys.Write(new Disk(), store.KeyFileOf(call.Parsed));   // before anything is signed with them

@@ -40,7 +40,7 @@ internal static class StatusCommand
             if (error is not null) table.Add(host.Name, "-", "-", "-", "-", new Piece(error.Code == ExitCode.Unreachable ? "unreachable" : "no answer", Tone.Bad));
             else if (status!.Apps.Count == 0) table.Add(host.Name, "-", "-", "-", "-", "no apps");
             foreach (AppStatus app in status?.Apps ?? [])
-                table.Add(host.Name, app.App, Human.OrDash(app.Version), Human.Time(app.Since), Human.OrDash(app.Track), State(app));
+                table.Add(host.Name, app.App, Human.OrDash(app.Version), Human.Time(app.Since), Human.OrDash(app.Track), State(host, app));
         }
         table.Write(call.Terminal);
         FanOut.TellErrors(call, answers);
@@ -48,9 +48,9 @@ internal static class StatusCommand
     }
 
     /// <summary>What matters most of an app, in a word or two; <c>agentctl status</c> of the host tells all.</summary>
-    private static Piece State(AppStatus app) => app switch
+    private static Piece State(HostEntry host, AppStatus app) => app switch
     {
-        { Attention.Length: > 0 } => new Piece($"needs a person: {app.Attention}", Tone.Bad),
+        { Attention.Length: > 0 } => new Piece(HostHint.For(host, $"needs a person: {app.Attention}"), Tone.Bad),
         { Running: { } running } => $"deploying {running.ToVersion}, at {Human.OrDash(running.Step)}",
         _ when app.Units.FirstOrDefault(unit => unit.ActiveState != "active") is { } unit => new Piece($"{unit.Name} is {unit.ActiveState}", Tone.Bad),
         { Hold: not null } => "on hold",

@@ -15,7 +15,7 @@ internal sealed class StoreOptions
 
     public Option<string?> KeyFile { get; } = new("--key-file") { Description = $"the private keys, else ${KeyFileVariable}", HelpName = "FILE" };
 
-    public Option<string?> App { get; } = new("--app") { Description = $"the app, else ${AppVariable}", HelpName = "NAME" };
+    public Option<string?> App { get; } = new("--app") { Description = $"the app, else ${AppVariable}, else that of .agentctl.yaml or hosts.yaml", HelpName = "NAME" };
 
     /// <summary>Where the publisher remembers what it has seen of each store, so that nobody can give it an older state. Kept across runs.</summary>
     public static string MemoryDirectory
@@ -32,11 +32,16 @@ internal sealed class StoreOptions
 
     public string KeyFileOf(ParseResult parsed) => Path.GetFullPath(Required(parsed.GetValue(KeyFile), "--key-file", "FILE", KeyFileVariable));
 
-    public AppName AppOf(ParseResult parsed) => new(Required(parsed.GetValue(App), "--app", "NAME", AppVariable));
+    public AppName AppOf(Call call) => AppOrNull(call) ?? throw new OperatorException(ExitCode.Usage, "--app is missing", $"add --app NAME, or set {AppVariable}");
 
     /// <summary>The app where one is named, else null.</summary>
-    public AppName? AppOrNull(ParseResult parsed) =>
-        parsed.GetValue(App) is { Length: > 0 } app ? new AppName(app) : Environment.GetEnvironmentVariable(AppVariable) is { Length: > 0 } usual ? new AppName(usual) : null;
+    public AppName? AppOrNull(Call call)
+    {
+        string? app = call.Parsed.GetValue(App) is { Length: > 0 } typed ? typed
+            : Environment.GetEnvironmentVariable(AppVariable) is { Length: > 0 } usual ? usual
+            : call.Inventory().App;
+        return app is null ? null : new AppName(app);
+    }
 
     public IStoreWriter OpenStore(Call call) => Stores.OpenWriter(StoreOf(call.Parsed), new Disk(), call.Time);
 

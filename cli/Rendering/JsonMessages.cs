@@ -361,5 +361,12 @@ internal static partial class JsonMessages
             w.WriteString("query", session.Query);
             w.WriteBoolean("blocked", session.Blocked);
         });
+        writer.Texts("warnings", stats.Warnings);
+    }
+
+    public static void DatabaseUrl(Utf8JsonWriter writer, GetDatabaseUrlResponse response)
+    {
+        writer.WriteString("url", response.Url);
+        writer.Texts("warnings", response.Warnings);
     }
 }

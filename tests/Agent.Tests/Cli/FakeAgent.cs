@@ -25,7 +25,10 @@ internal sealed partial class FakeAgent : AgentService.AgentServiceBase
     public TaskCompletionSource Cut { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public override Task<GetVersionResponse> GetVersion(GetVersionRequest request, ServerCallContext context) =>
-        Task.FromResult(new GetVersionResponse { Version = "0.1.0" });
+        Task.FromResult(new GetVersionResponse { Version = "0.1.0", By = "uid 1000 (ann)", Role = "deployer", Now = Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow + Clock) });
+
+    /// <summary>How far its clock is ahead.</summary>
+    public TimeSpan Clock { get; set; }
 
     public override Task<GetStatusResponse> GetStatus(GetStatusRequest request, ServerCallContext context)
     {
