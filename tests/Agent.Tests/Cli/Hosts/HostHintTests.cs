@@ -27,6 +27,7 @@ public class HostHintTests
     [InlineData("see agentctl --help", "see agentctl --help")]
     [InlineData("agentctl hosts lists them", "agentctl hosts lists them")]
     [InlineData("use sudo", "use sudo")]
+    [InlineData("see what agentctl dial-stdio says", "see what agentctl dial-stdio says")]
     [InlineData("see what it says: ssh -p 22 web1 agentctl version", "see what it says: ssh -p 22 web1 agentctl version")]     // there it is local
     [InlineData("agentctl host bootstrap ssh://web1 --package FILE.deb", "agentctl host bootstrap ssh://web1 --package FILE.deb")]
     [InlineData("journalctl -u agentd -n 50", "on web1: journalctl -u agentd -n 50")]
