@@ -26,6 +26,7 @@ internal static class AgentCtl
         var root = new Verb("agentctl", "Tells agentd what to run, shows what happened, and publishes releases.", "agentctl status", "agentctl deploy v1.2.0 --app shop")
         {
             DeployCommand.Create(verbs),
+            PushCommand.Create(verbs),
             RollbackCommand.Create(verbs),
             RolloutsCommand.Create(verbs),
             RolloutCommand.Create(verbs),
@@ -49,6 +50,8 @@ internal static class AgentCtl
             ConfigCommand.Create(verbs),
             AppCommand.Create(verbs),
             AuditCommand.Create(verbs),
+            PairCommand.Create(verbs),
+            ClientsCommand.Create(verbs),
             HostCommand.Create(verbs),
             DrillCommand.Create(verbs),
             PublishCommand.Create(verbs),

@@ -78,6 +78,8 @@ internal static class StatusCommand
             if (app.HeldAt.Length > 0) Field(terminal, "held", call.Hint($"{app.HeldAt} and all below, since a rollback by a person (agentctl resume --app {app.App})"));
             if (app.PassedOver.Length > 0) Field(terminal, "passed over", call.Hint($"{app.PassedOver}, as a person deployed another version: left alone until what is followed moves on (agentctl resume --app {app.App})"));
             if (app.MaxVersion.Length > 0) Field(terminal, "ceiling", $"{app.MaxVersion}, by max_version in apps.d/{app.App}.yaml");
+            if (app.Unsigned is { } unsigned)
+                Field(terminal, "unsigned", new Piece($"a build without signatures was pushed here: {unsigned.Version}, by {unsigned.By} on {Human.Time(unsigned.At)}", Tone.Bad));
             foreach (UnitStatus unit in app.Units)
             {
                 Field(terminal, "unit", $"{unit.Name}  ", new Piece($"{unit.ActiveState} ({unit.SubState})", unit.ActiveState == "active" ? Tone.Good : Tone.Bad),

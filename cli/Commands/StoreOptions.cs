@@ -9,7 +9,7 @@ namespace Agent.Cli.Commands;
 /// <summary>Options of the verbs that write to a store. Each may come from the environment, so that CI names them once.</summary>
 internal sealed class StoreOptions
 {
-    private const string StoreVariable = "AGENTCTL_STORE", KeyFileVariable = "AGENTCTL_KEY_FILE", AppVariable = "AGENTCTL_APP";
+    internal const string StoreVariable = "AGENTCTL_STORE", KeyFileVariable = "AGENTCTL_KEY_FILE", AppVariable = "AGENTCTL_APP";
 
     public Option<string?> Store { get; } = new("--store") { Description = $"the store's directory, else ${StoreVariable}", HelpName = "DIR" };
 
@@ -47,7 +47,7 @@ internal sealed class StoreOptions
 
     public TrustRepository Open(Call call, KeyFile keys) => new(OpenStore(call), keys, new Disk(), MemoryDirectory, call.Time);
 
-    private static string Required(string? typed, string option, string value, string variable) =>
+    internal static string Required(string? typed, string option, string value, string variable) =>
         typed is { Length: > 0 } ? typed
         : Environment.GetEnvironmentVariable(variable) is { Length: > 0 } usual ? usual
         : throw new OperatorException(ExitCode.Usage, $"{option} is missing", $"add {option} {value}, or set {variable}");

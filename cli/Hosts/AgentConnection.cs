@@ -19,7 +19,9 @@ internal sealed class AgentConnection : IDisposable
     private readonly GrpcChannel channel;
     private readonly AgentService.AgentServiceClient client;
     private readonly DatabaseService.DatabaseServiceClient database;
+    private readonly PushService.PushServiceClient push;
     private readonly RolloutService.RolloutServiceClient rollouts;
+    private readonly AccessService.AccessServiceClient access;
     private OperatorException? failure;
 
     /// <summary>To the agent of this machine.</summary>
@@ -40,14 +42,17 @@ internal sealed class AgentConnection : IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ActivityHeadersPropagator = null,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(15),   // a connection that is open at one end only is noticed
+            // A stream has no deadline: an agent that is gone without a word, as behind a cut network, answers no ping.
+            KeepAlivePingDelay = TimeSpan.FromSeconds(15),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
         client = new AgentService.AgentServiceClient(channel);
         database = new DatabaseService.DatabaseServiceClient(channel);
+        push = new PushService.PushServiceClient(channel);
         rollouts = new RolloutService.RolloutServiceClient(channel);
+        access = new AccessService.AccessServiceClient(channel);
     }
 
     public HostEntry Host { get; }
@@ -68,6 +73,10 @@ internal sealed class AgentConnection : IDisposable
     public Task<T> AskRolloutsAsync<T>(Func<RolloutService.RolloutServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
         AskAsync(options => question(rollouts, options), null, cancellationToken);
 
+    /// <summary>Asks one question about who may call over the network.</summary>
+    public Task<T> AskAccessAsync<T>(Func<AccessService.AccessServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
+        AskAsync(options => question(access, options), null, cancellationToken);
+
     /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamAsync<T>(Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
         StreamAsync(options => question(client, options), cancellationToken);
@@ -75,6 +84,21 @@ internal sealed class AgentConnection : IDisposable
     /// <summary>Asks for a stream about a database; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamDatabaseAsync<T>(Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
         StreamAsync(options => question(database, options), cancellationToken);
+
+    /// <summary>Brings a release along.</summary>
+    public async Task<PushDone> PushAsync(PushSender sender, PushStart start, IProgress<PushProgress> progress, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using AsyncDuplexStreamingCall<PushRequest, PushReply> call = push.Push(new CallOptions(cancellationToken: cancellationToken));
+            return await sender.RunAsync(call, start, progress, cancellationToken);
+        }
+        catch (RpcException e)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw Explain(e);
+        }
+    }
 
     private async Task<T> AskAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> question, TimeSpan? limit, CancellationToken cancellationToken)
     {
@@ -137,6 +161,7 @@ internal sealed class AgentConnection : IDisposable
             return new OperatorException(code, told.What, told.Remedy, e);
         }
         if (failure is not null) return failure;
+        if (dialer.Failure is { } known) return known;
         return e.StatusCode switch
         {
             StatusCode.Unavailable => new OperatorException(ExitCode.Unreachable, "agentd went away before it had answered", "systemctl status agentd, then try again", e),

@@ -54,6 +54,7 @@ internal sealed partial class FakeAgent : AgentService.AgentServiceBase
             Attention = "deployment d3 of v0.2.0 failed and could not be undone: blog.service ended with exit status 1 (agentctl why d3)",
             Running = Begun("d4", "v0.2.1"),
             PassedOver = "v0.3.0",
+            Unsigned = new UnsignedPush { Version = "v0.0.0-push.20261120114500", By = "uid 1000 (ann)", At = At(-900) },
             Pin = new PersonsWish { By = "uid 0 (root)", Since = At(-60), Version = "v0.2.1" },
         };
         blog.Running.App = "blog";
