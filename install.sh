@@ -166,6 +166,8 @@ stage() {
     publish cli "$work/agentctl"
     mkdir -p "$1"
     cp -R "$here/packaging/root/." "$1"
+    # Where Fedora's zsh looks; Debian's looks in vendor-completions.
+    install -D -m 644 "$1/usr/share/zsh/vendor-completions/_agentctl" "$1/usr/share/zsh/site-functions/_agentctl"
     install -D -m 755 "$work/agentd/agentd" "$1/usr/bin/agentd"
     install -D -m 755 "$work/agentctl/agentctl" "$1/usr/bin/agentctl"
     install -D -m 755 "$here/install.sh" "$1/usr/share/agentd/install.sh"

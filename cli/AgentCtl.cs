@@ -26,7 +26,10 @@ internal static class AgentCtl
         var root = new Verb("agentctl", "Tells agentd what to run, shows what happened, and publishes releases.", "agentctl status", "agentctl deploy v1.2.0 --app shop")
         {
             DeployCommand.Create(verbs),
+            PushCommand.Create(verbs),
             RollbackCommand.Create(verbs),
+            RolloutsCommand.Create(verbs),
+            RolloutCommand.Create(verbs),
             CancelCommand.Create(verbs),
             WatchCommand.Create(verbs),
             StatusCommand.Create(verbs),

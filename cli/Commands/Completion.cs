@@ -15,7 +15,7 @@ internal static class Completion
         string[] words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         string current = line.Length == 0 || char.IsWhiteSpace(line[^1]) ? "" : words[^1];
         string[] before = [.. words.Skip(1).Take(words.Length - 1 - (current.Length > 0 ? 1 : 0))];
-        if ((words.Length < 2 && current.Length > 0) || before.Contains("--")) return [];
+        if (words.Length == 0 || (words.Length == 1 && current.Length > 0) || before.Contains("--")) return [];
 
         Command command = root;
         Option? open = null;     // wants a value yet

@@ -37,6 +37,7 @@ internal static class DatabaseStatsCommand
                 busy.Add(Number(session.Pid), Human.OrDash(session.Application), session.Blocked ? new Piece("waits for a lock", Tone.Bad) : session.State, Human.Span(session.Age.ToTimeSpan()), session.Query);
             busy.Write(call.Terminal);
         }
+        DatabaseUrlCommand.Warn(call, stats.Warnings);
         return 0;
     }
 

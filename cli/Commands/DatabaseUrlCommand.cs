@@ -15,10 +15,18 @@ internal static class DatabaseUrlCommand
             async (call, cancellationToken) =>
             {
                 GetDatabaseUrlResponse response = await AskAsync(call, call.Parsed.GetValue(reveal), cancellationToken);
-                if (call.Json) call.Terminal.Document(writer => writer.Object(response, (w, told) => w.WriteString("url", told.Url)));
+                if (call.Json) call.Terminal.Document(writer => writer.Object(response, JsonMessages.DatabaseUrl));
                 else call.Terminal.Line(response.Url);
+                Warn(call, response.Warnings);
                 return 0;
             });
+    }
+
+    /// <summary>What was passed over on the way to the database; in JSON it stands in the document.</summary>
+    public static void Warn(AgentCall call, IEnumerable<string> warnings)
+    {
+        if (call.Json) return;
+        foreach (string warning in warnings) call.Terminal.ErrorLine(new Piece("warning: ", Tone.Strong), warning);
     }
 
     public static Task<GetDatabaseUrlResponse> AskAsync(AgentCall call, bool reveal, CancellationToken cancellationToken) =>

@@ -87,7 +87,7 @@ internal static class FanOut
         }
         catch (OperatorException e) when (host.Name != Targets.Local)
         {
-            throw new OperatorException(e.Code, $"{host.Name}: {HostHint.For(host, e.Message)}", HostHint.For(host, e.Remedy), e);
+            throw new OperatorException(e.Code, Named(host, HostHint.For(host, e.Message)), HostHint.For(host, e.Remedy), e);
         }
     }
 
@@ -226,10 +226,14 @@ internal static class FanOut
 
     private static void Tell(HostsCall call, IReadOnlyList<HostEntry> hosts, OperatorException e)
     {
-        string names = Names(hosts);
         HostEntry all = hosts is [var one] ? one : hosts[0] with { Name = string.Join(',', hosts.Select(host => host.Name)) };
-        ErrorText.Write(call.Terminal, $"{names}: {HostHint.For(all, e.Message)}", HostHint.For(all, e.Remedy), (int)e.Code, call.Json);
+        string what = HostHint.For(all, e.Message);
+        ErrorText.Write(call.Terminal, hosts.Count == 1 ? Named(all, what) : $"{Names(hosts)}: {what}", HostHint.For(all, e.Remedy), (int)e.Code, call.Json);
     }
+
+    /// <summary>With the host's name in front, once.</summary>
+    private static string Named(HostEntry host, string what) =>
+        what.StartsWith($"{host.Name}:", StringComparison.Ordinal) || what.StartsWith($"{host.Name} ", StringComparison.Ordinal) ? what : $"{host.Name}: {what}";
 
     private static OperatorException? Adapted<T>(HostAnswer<T> answer)
         where T : class =>

@@ -27,7 +27,7 @@ internal static class HistoryCommand
         var table = new Table("STARTED", "ID", "APP", "FROM", "TO", "OUTCOME", "TOOK", "BY", "CAUSE");
         foreach (Deployment deployment in history.Deployments)
         {
-            table.Add(Human.Time(deployment.Started), deployment.Id, deployment.App, Human.OrDash(deployment.FromVersion), deployment.ToVersion,
+            table.Add(Human.Time(deployment.Started), deployment.Id, deployment.App, Human.OrDash(deployment.FromVersion), deployment.Unsigned ? $"{deployment.ToVersion} (unsigned)" : deployment.ToVersion,
                 deployment.Outcome == Outcome.Unspecified ? new Piece("under way") : new Piece(JsonMessages.Word(deployment.Outcome), deployment.Outcome == Outcome.Live ? Tone.Good : Tone.Bad),
                 Human.Took(deployment.Started, deployment.Finished), DeploymentText.By(deployment),
                 deployment.Cause.Length > 0 ? $"{deployment.Step}: {deployment.Cause}" : "");

@@ -1,10 +1,11 @@
 namespace Agent.Cli.Commands;
 
-/// <summary>The host itself.</summary>
+/// <summary><c>agentctl host</c>: a file Host...Command for each verb below it.</summary>
 internal static class HostCommand
 {
-    public static Verb Create(Verbs verbs) => new("host", "The agent of a host as such.", "agentctl host rotate-key")
+    public static Verb Create(Verbs verbs) => new("host", "The agent of a host: installs it over ssh, changes its key.", "agentctl host bootstrap ssh://root@web1 --package agentd.deb")
     {
+        HostBootstrapCommand.Create(verbs),
         RotateKeyCommand.Create(verbs),
     };
 }

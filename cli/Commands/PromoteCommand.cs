@@ -21,7 +21,7 @@ internal static class PromoteCommand
             [version, channel, least, store.App, store.Store, store.KeyFile],
             async (call, cancellationToken) =>
             {
-                AppName app = store.AppOf(call.Parsed);
+                AppName app = store.AppOf(call);
                 var to = new ReleaseVersion(call.Parsed.GetRequiredValue(version));
                 string name = ChannelTarget.CheckedName(call.Parsed.GetRequiredValue(channel));
                 ReleaseVersion? bound = call.Parsed.GetValue(least) is { } text ? new ReleaseVersion(text) : null;

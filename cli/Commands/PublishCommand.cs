@@ -3,6 +3,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Artifacts.Packs;
 using Agent.Artifacts.Publishing;
+using Agent.Artifacts.Stores;
 using Agent.Artifacts.Trust;
 using Agent.Cli.Rendering;
 
@@ -40,22 +41,30 @@ internal static class PublishCommand
 
     private static async Task<int> PublishAsync(Call call, StoreOptions store, string path, ReleaseVersion version, CancellationToken cancellationToken)
     {
-        AppName app = store.AppOf(call.Parsed);
-        KeyFile file = KeyFile.Read(store.KeyFileOf(call.Parsed));
+        AppName app = store.AppOf(call);
+        Tell(call, app, await PublishAsync(store.StoreOf(call.Parsed), store.KeyFileOf(call.Parsed), path, app, version, call.Terminal, call.Time, cancellationToken));
+        return 0;
+    }
+
+    /// <summary>Publishes into the store at a location, with the keys of a file, to which those of a new app are added.</summary>
+    /// <exception cref="OperatorException">As <see cref="Publisher.PublishAsync"/>; the store cannot be written, or the keys do not do.</exception>
+    public static async Task<PublishResult> PublishAsync(
+        string location, string keyFile, string path, AppName app, ReleaseVersion version, Terminal terminal, TimeProvider time, CancellationToken cancellationToken)
+    {
+        IStoreWriter store = Stores.OpenWriter(location, new Disk(), time);
+        KeyFile file = KeyFile.Read(keyFile);
         KeyFile keys = file.WithApp(app);
-        if (!ReferenceEquals(keys, file)) keys.Write(new Disk(), store.KeyFileOf(call.Parsed));   // before anything is signed with them
+        if (!ReferenceEquals(keys, file)) keys.Write(new Disk(), keyFile);   // before anything is signed with them
         DirectoryInfo scratch = Directory.CreateTempSubdirectory("agentctl-");
         try
         {
-            using TrustRepository repository = store.Open(call, keys);
-            var publisher = new Publisher(store.OpenStore(call), repository, new Disk(), scratch.FullName, call.Time);
-            PublishResult result = await publisher.PublishAsync(path, app, version, new Packing(call.Terminal), cancellationToken);
-            Tell(call, app, result);
-            return 0;
+            using var repository = new TrustRepository(store, keys, new Disk(), StoreOptions.MemoryDirectory, time);
+            var publisher = new Publisher(store, repository, new Disk(), scratch.FullName, time);
+            return await publisher.PublishAsync(path, app, version, new Packing(terminal), cancellationToken);
         }
         finally
         {
-            call.Terminal.Progress("");
+            terminal.Progress("");
             scratch.Delete(recursive: true);
         }
     }
@@ -82,7 +91,8 @@ internal static class PublishCommand
             : $"{app} {result.Version}  {result.Files} files, {Human.Size(result.TotalSize)}; {Human.Size(result.UploadedBytes)} uploaded  {result.Digest.Short}");
     }
 
-    private sealed class Packing(Terminal terminal) : IProgress<(long Done, long Total)>
+    /// <summary>How far the packing is, for people.</summary>
+    public sealed class Packing(Terminal terminal) : IProgress<(long Done, long Total)>
     {
         public void Report((long Done, long Total) value) => terminal.Progress($"packing {Human.Size(value.Done)} of {Human.Size(value.Total)}");
     }

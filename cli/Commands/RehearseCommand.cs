@@ -21,7 +21,7 @@ internal static class RehearseCommand
                 Rehearsal? rehearsal = null;
                 await foreach (RehearseMigrationsEvent happened in call.Agent.StreamDatabaseAsync((client, options) => client.RehearseMigrations(request, options), cancellationToken))
                 {
-                    if (happened.KindCase == RehearseMigrationsEvent.KindOneofCase.Progress) call.Terminal.Progress(happened.Progress.Message);
+                    if (happened.KindCase == RehearseMigrationsEvent.KindOneofCase.Progress) RestorePointText.Progress(call.Terminal, happened.Progress);
                     else rehearsal = happened.Rehearsal;
                 }
                 if (rehearsal is null) throw new OperatorException(ExitCode.Unreachable, "agentd went away before it was done", "systemctl status agentd, then try again: the scratch database goes with the next one");

@@ -40,7 +40,7 @@ internal static class StatusCommand
             if (error is not null) table.Add(host.Name, "-", "-", "-", "-", new Piece(error.Code == ExitCode.Unreachable ? "unreachable" : "no answer", Tone.Bad));
             else if (status!.Apps.Count == 0) table.Add(host.Name, "-", "-", "-", "-", "no apps");
             foreach (AppStatus app in status?.Apps ?? [])
-                table.Add(host.Name, app.App, Human.OrDash(app.Version), Human.Time(app.Since), Human.OrDash(app.Track), State(app));
+                table.Add(host.Name, app.App, Human.OrDash(app.Version), Human.Time(app.Since), Human.OrDash(app.Track), State(host, app));
         }
         table.Write(call.Terminal);
         FanOut.TellErrors(call, answers);
@@ -48,9 +48,9 @@ internal static class StatusCommand
     }
 
     /// <summary>What matters most of an app, in a word or two; <c>agentctl status</c> of the host tells all.</summary>
-    private static Piece State(AppStatus app) => app switch
+    private static Piece State(HostEntry host, AppStatus app) => app switch
     {
-        { Attention.Length: > 0 } => new Piece($"needs a person: {app.Attention}", Tone.Bad),
+        { Attention.Length: > 0 } => new Piece(HostHint.For(host, $"needs a person: {app.Attention}"), Tone.Bad),
         { Running: { } running } => $"deploying {running.ToVersion}, at {Human.OrDash(running.Step)}",
         _ when app.Units.FirstOrDefault(unit => unit.ActiveState != "active") is { } unit => new Piece($"{unit.Name} is {unit.ActiveState}", Tone.Bad),
         { Hold: not null } => "on hold",
@@ -78,6 +78,8 @@ internal static class StatusCommand
             if (app.HeldAt.Length > 0) Field(terminal, "held", call.Hint($"{app.HeldAt} and all below, since a rollback by a person (agentctl resume --app {app.App})"));
             if (app.PassedOver.Length > 0) Field(terminal, "passed over", call.Hint($"{app.PassedOver}, as a person deployed another version: left alone until what is followed moves on (agentctl resume --app {app.App})"));
             if (app.MaxVersion.Length > 0) Field(terminal, "ceiling", $"{app.MaxVersion}, by max_version in apps.d/{app.App}.yaml");
+            if (app.Unsigned is { } unsigned)
+                Field(terminal, "unsigned", new Piece($"a build without signatures was pushed here: {unsigned.Version}, by {unsigned.By} on {Human.Time(unsigned.At)}", Tone.Bad));
             foreach (UnitStatus unit in app.Units)
             {
                 Field(terminal, "unit", $"{unit.Name}  ", new Piece($"{unit.ActiveState} ({unit.SubState})", unit.ActiveState == "active" ? Tone.Good : Tone.Bad),

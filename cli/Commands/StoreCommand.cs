@@ -27,7 +27,7 @@ internal static class StoreCommand
             {
                 using TrustRepository repository = store.Open(call, KeyFile.Read(store.KeyFileOf(call.Parsed)));
                 var publisher = new Publisher(store.OpenStore(call), repository, new Disk(), Path.GetTempPath(), call.Time);
-                StoreText.Write(call, await publisher.ListAsync(store.AppOrNull(call.Parsed), cancellationToken));
+                StoreText.Write(call, await publisher.ListAsync(store.AppOrNull(call), cancellationToken));
                 return 0;
             });
     }

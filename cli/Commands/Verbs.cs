@@ -21,7 +21,8 @@ internal enum OutputFormat
 
 /// <summary>What a verb is called with.</summary>
 /// <param name="Json">For a program, not for a person.</param>
-internal sealed record Call(ParseResult Parsed, Terminal Terminal, bool Json, TimeProvider Time);
+/// <param name="Inventory">Reads hosts.yaml and .agentctl.yaml.</param>
+internal sealed record Call(ParseResult Parsed, Terminal Terminal, bool Json, TimeProvider Time, Func<Inventory> Inventory);
 
 /// <summary>What a verb that asks an agent is called with.</summary>
 /// <param name="App">Empty where it was left out.</param>
@@ -109,8 +110,7 @@ internal sealed class Verbs
         verb.SetAction((parsed, cancellationToken) =>
         {
             HostsCall call = CallOf(parsed, Select(parsed));
-            Selection selection = call.Selection;
-            return selection.IsOne ? FanOut.RunAloneAsync(call, selection.Hosts[0], run, cancellationToken)
+            return call.Selection.IsOne ? FanOut.RunAloneAsync(call, call.Hosts[0], run, cancellationToken)
                 : several is not null ? several(call, cancellationToken)
                 : FanOut.EachAsync(call, run, cancellationToken);
         });
@@ -122,14 +122,14 @@ internal sealed class Verbs
     public Verb AskingOne(Verb verb, IEnumerable<Symbol> symbols, Func<AgentCall, CancellationToken, Task<int>> run, string why) =>
         Asking(verb, symbols, run, FanOut.OneOnly(run, why));
 
-    /// <summary>A verb about hosts as such: where <c>--host</c> is left out it means all of them; this machine, where no file names any.</summary>
+    /// <summary>A verb about hosts as such: where <c>--host</c> is left out it means all of the user's; this machine, where there are none.</summary>
     public Verb AskingAll(Verb verb, IEnumerable<Symbol> symbols, Func<HostsCall, CancellationToken, Task<int>> run)
     {
         Add(verb, [.. symbols, output, host, parallel, socket]);
         verb.SetAction((parsed, cancellationToken) =>
         {
-            bool all = parsed.GetValue(host) is not { Length: > 0 } && parsed.GetValue(socket) is null && Inventory.Hosts.Count > 0;
-            return run(CallOf(parsed, all ? Targets.Select([Targets.All], Inventory, null) : Select(parsed)), cancellationToken);
+            bool all = parsed.GetValue(host) is not { Length: > 0 } && parsed.GetValue(socket) is null;
+            return run(CallOf(parsed, all ? Targets.SelectUsers(Inventory) : Select(parsed)), cancellationToken);
         });
         return verb;
     }
@@ -138,7 +138,7 @@ internal sealed class Verbs
     public Verb Working(Verb verb, IEnumerable<Symbol> symbols, Func<Call, CancellationToken, Task<int>> run)
     {
         Add(verb, [.. symbols, output]);
-        verb.SetAction((parsed, cancellationToken) => run(new Call(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, time), cancellationToken));
+        verb.SetAction((parsed, cancellationToken) => run(new Call(parsed, terminal, parsed.GetValue(output) == OutputFormat.Json, time, () => Inventory), cancellationToken));
         return verb;
     }
 
@@ -164,18 +164,18 @@ internal sealed class Verbs
     {
         bool json = parsed.GetValue(output) == OutputFormat.Json;
         var call = new HostsCall(parsed, terminal, json, AppOf(parsed), selection, parsed.GetValue(parallel), Workplace, time);
-        if (!json && inventory.IsValueCreated) TellProject(selection, byDefault: parsed.GetValue(host) is not { Length: > 0 });
+        if (!json && inventory.IsValueCreated) TellProject(selection);
         return call;
     }
 
     // A project's file comes with a clone: whoever did not write it is told where it leads.
-    private void TellProject(Selection selection, bool byDefault)
+    private void TellProject(Selection selection)
     {
         if (Inventory.Note is { } note) terminal.ErrorLine($"note:  {note}");
         HostEntry[] projects = [.. selection.Hosts.Where(Inventory.IsProjects)];
         if (projects.Length > 0) terminal.ErrorLine($"note:  by {Inventory.ProjectFile}: {string.Join(", ", projects.Select(one => $"{one.Name} is {one.Address}"))}");
-        else if (byDefault && Inventory.Default is { } usual && usual.File == Inventory.ProjectFile && selection.Hosts is not [{ Name: Targets.Local }])
-            terminal.ErrorLine($"note:  host {usual.Wanted}, by {Inventory.ProjectFile}");
+        else if (selection.LeftOut.Count > 0) terminal.ErrorLine($"note:  left out, as {Inventory.ProjectFile} alone names them: {string.Join(", ", selection.LeftOut.Select(one => one.Name))}; --host all asks them too");
+        else if (selection.IsDefault && Inventory.Default!.File == Inventory.ProjectFile) terminal.ErrorLine($"note:  host {Inventory.Default.Wanted}, by {Inventory.ProjectFile}");
     }
 
     private static void Add(Verb verb, IEnumerable<Symbol> symbols)

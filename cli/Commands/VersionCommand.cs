@@ -9,16 +9,31 @@ namespace Agent.Cli.Commands;
 internal static class VersionCommand
 {
     public static Verb Create(Verbs verbs) => verbs.Asking(
-        new Verb("version", "Shows the versions of agentctl and of the agent.", "agentctl version"),
+        new Verb("version", "Shows the versions of agentctl and of the agent.", "agentctl version", "agentctl version --host all"),
         [],
-        RunAsync);
+        RunAsync,
+        (call, cancellationToken) => call.Json ? FanOut.EachAsync(call, RunAsync, cancellationToken) : TableAsync(call, cancellationToken));
+
+    private static async Task<int> TableAsync(HostsCall call, CancellationToken cancellationToken)
+    {
+        List<HostAnswer<GetVersionResponse>> answers = await FanOut.AskAsync(call, AskAsync, _ => (int)ExitCode.Live, cancellationToken).ToListAsync(cancellationToken);
+        call.Terminal.Line($"agentctl  {AgentCtl.Version}");
+        var table = new Table("HOST", "AGENTD");
+        foreach (HostAnswer<GetVersionResponse> answer in answers) table.Add(answer.Host.Name, answer.Result?.Version ?? "-");
+        table.Write(call.Terminal);
+        FanOut.TellErrors(call, answers);
+        return FanOut.Worst(answers.Select(answer => answer.Exit));
+    }
+
+    private static Task<GetVersionResponse> AskAsync(AgentCall call, CancellationToken cancellationToken) =>
+        call.Agent.AskAsync((client, options) => client.GetVersionAsync(new GetVersionRequest(), options), cancellationToken);
 
     private static async Task<int> RunAsync(AgentCall call, CancellationToken cancellationToken)
     {
         string agentd = "", reason = "";
         try
         {
-            agentd = (await call.Agent.AskAsync((client, options) => client.GetVersionAsync(new GetVersionRequest(), options), cancellationToken)).Version;
+            agentd = (await AskAsync(call, cancellationToken)).Version;
         }
         catch (OperatorException e)
         {

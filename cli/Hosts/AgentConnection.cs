@@ -20,6 +20,8 @@ internal sealed class AgentConnection : IDisposable
     private readonly AgentService.AgentServiceClient client;
     private readonly DatabaseService.DatabaseServiceClient database;
     private readonly AccessService.AccessServiceClient access;
+    private readonly PushService.PushServiceClient push;
+    private readonly RolloutService.RolloutServiceClient rollouts;
     private OperatorException? failure;
 
     /// <summary>To the agent of this machine.</summary>
@@ -40,8 +42,7 @@ internal sealed class AgentConnection : IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ActivityHeadersPropagator = null,
-            // A stream has no deadline: an agent that is gone without a word, as behind a cut network, answers no ping.
-            KeepAlivePingDelay = TimeSpan.FromSeconds(20),
+            KeepAlivePingDelay = TimeSpan.FromSeconds(15),   // a connection that is open at one end only is noticed
             KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
@@ -49,6 +50,8 @@ internal sealed class AgentConnection : IDisposable
         client = new AgentService.AgentServiceClient(channel);
         database = new DatabaseService.DatabaseServiceClient(channel);
         access = new AccessService.AccessServiceClient(channel);
+        push = new PushService.PushServiceClient(channel);
+        rollouts = new RolloutService.RolloutServiceClient(channel);
     }
 
     public HostEntry Host { get; }
@@ -69,6 +72,10 @@ internal sealed class AgentConnection : IDisposable
     public Task<T> AskAccessAsync<T>(Func<AccessService.AccessServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
         AskAsync(options => question(access, options), null, cancellationToken);
 
+    /// <summary>Asks one question about rollouts.</summary>
+    public Task<T> AskRolloutsAsync<T>(Func<RolloutService.RolloutServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
+        AskAsync(options => question(rollouts, options), null, cancellationToken);
+
     /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamAsync<T>(Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
         StreamAsync(options => question(client, options), cancellationToken);
@@ -76,6 +83,21 @@ internal sealed class AgentConnection : IDisposable
     /// <summary>Asks for a stream about a database; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamDatabaseAsync<T>(Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
         StreamAsync(options => question(database, options), cancellationToken);
+
+    /// <summary>Brings a release along.</summary>
+    public async Task<PushDone> PushAsync(PushSender sender, PushStart start, IProgress<PushProgress> progress, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using AsyncDuplexStreamingCall<PushRequest, PushReply> call = push.Push(new CallOptions(cancellationToken: cancellationToken));
+            return await sender.RunAsync(call, start, progress, cancellationToken);
+        }
+        catch (RpcException e)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw Explain(e);
+        }
+    }
 
     private async Task<T> AskAsync<T>(Func<CallOptions, AsyncUnaryCall<T>> question, TimeSpan? limit, CancellationToken cancellationToken)
     {

@@ -14,10 +14,10 @@ internal sealed partial record HostsFile(string Path)
     /// <summary>Names that mean something in <c>--host</c> already.</summary>
     private static readonly string[] Reserved = [Targets.Local, Targets.All];
 
-    private static readonly string[] Keys = ["host", "app", "hosts", "groups"];
-    private static readonly string[] HostKeys = ["address", "groups", "fingerprint"];
-    private static readonly string[] GroupKeys = ["hosts", "rollout"];
-    private static readonly string[] RolloutKeys = ["batch", "canary", "soak", "max_unavailable", "pause", "max_failures", "rollback_all"];
+    public static readonly string[] Keys = ["host", "app", "hosts", "groups"];
+    public static readonly string[] HostKeys = ["address", "groups", "fingerprint"];
+    public static readonly string[] GroupKeys = ["hosts", "rollout"];
+    public static readonly string[] RolloutKeys = ["batch", "canary", "soak", "max_unavailable", "pause", "max_failures", "rollback_all"];
 
     private static readonly TimeSpan Longest = TimeSpan.FromDays(7);
 
@@ -83,7 +83,7 @@ internal sealed partial record HostsFile(string Path)
     private static HostGroup ReadGroup(Section groups, string name)
     {
         if (groups[name] is YamlNode.List) return new HostGroup(name, groups.Texts(name, WrongName) ?? [], RolloutDefaults.None);
-        if (groups.Map(name, GroupKeys) is not { } group) return new HostGroup(name, [], RolloutDefaults.None);
+        if (groups[name] is YamlNode.Text { IsNothing: true } || groups.Map(name, GroupKeys) is not { } group) return new HostGroup(name, [], RolloutDefaults.None);
         RolloutDefaults rollout = group.Map("rollout", RolloutKeys) is { } section ? ReadRollout(section) : RolloutDefaults.None;
         return new HostGroup(name, group.Texts("hosts", WrongName) ?? [], rollout);
     }

@@ -12,7 +12,7 @@ namespace Agent.Cli.Hosts;
 internal static partial class HostsFileText
 {
     /// <exception cref="OperatorException">There is such a host (<see cref="ExitCode.Refused"/>), or the file is wrong (<see cref="ExitCode.Usage"/>).</exception>
-    public static void Add(string path, HostEntry host) => Change(path, (text, before) =>
+    public static void Add(string path, HostEntry host) => Change(path, "take another name, address or group", (text, before) =>
     {
         if (before.Hosts.FirstOrDefault(one => one.Value.Name == host.Name) is { Value: not null } known)
             throw new OperatorException(ExitCode.Refused, $"{host.Name} is {known.Value.Address} in {path}:{known.Line}", $"take another name, or agentctl hosts remove {host.Name} first");
@@ -21,7 +21,7 @@ internal static partial class HostsFileText
 
     /// <summary>Also out of the groups that name it.</summary>
     /// <exception cref="OperatorException">There is no such host, or the file is wrong (<see cref="ExitCode.Usage"/>); it stands where it cannot be taken out (<see cref="ExitCode.Refused"/>).</exception>
-    public static void Remove(string path, string name) => Change(path, (text, before) =>
+    public static void Remove(string path, string name) => Change(path, "edit it by hand", (text, before) =>
     {
         if (before.Hosts.All(one => one.Value.Name != name))
         {
@@ -42,12 +42,13 @@ internal static partial class HostsFileText
             lines.Add("hosts:");
             (top, end) = (lines.Count - 1, lines.Count);
         }
-        string indent = "  ";
+        string? indent = null;
         for (int i = top + 1; i < lines.Count && IsBelow(lines[i]); i++)
         {
-            if (IsEntry(lines[i]) && end == top + 1) indent = Indent(lines[i]);
+            if (IsEntry(lines[i])) indent ??= Indent(lines[i]);
             if (lines[i].Trim().Length > 0) end = i + 1;
         }
+        indent ??= "  ";
         lines.InsertRange(end, host is { Groups: [], Fingerprint: null }
             ? [$"{indent}{host.Name}: {host.Address}"]
             : [
@@ -82,7 +83,7 @@ internal static partial class HostsFileText
         return Text(kept, text);
     }
 
-    private static void Change(string path, Func<string, HostsFile, (string Text, HostEntry[] Hosts)> change)
+    private static void Change(string path, string remedy, Func<string, HostsFile, (string Text, HostEntry[] Hosts)> change)
     {
         var disk = new Disk();
         // It may be a link into somebody's dotfiles, which stays one.
@@ -96,9 +97,9 @@ internal static partial class HostsFileText
         }
         catch (OperatorException e)
         {
-            throw ByHand(path, e);
+            throw new OperatorException(ExitCode.Refused, $"{path} is not changed, as it would be wrong: {e.Message}", remedy, e);
         }
-        if (!after.Hosts.Select(one => one.Value).SequenceEqual(wanted, Same.Hosts)) throw ByHand(path, null);
+        if (!after.Hosts.Select(one => one.Value).SequenceEqual(wanted, Same.Hosts)) throw new OperatorException(ExitCode.Refused, $"{path} is not changed: it is written in a way that agentctl cannot change", "edit it by hand");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!, DurableOperations.Mode700);
         disk.WriteAtomic(path, changed, disk.Status(path)?.Mode ?? DurableOperations.Mode600);
     }
@@ -111,9 +112,6 @@ internal static partial class HostsFileText
         problems.ThrowIfAny(ExitCode.Usage, "correct the file, then try again");
         return file;
     }
-
-    private static OperatorException ByHand(string path, Exception? cause) =>
-        new(ExitCode.Refused, $"{path} is not changed: {(cause is null ? "it is written in a way that agentctl cannot change" : cause.Message)}", $"edit {path} by hand", cause);
 
     private static List<string> Lines(string text) => text.Length == 0 ? [] : [.. text.TrimEnd('\n').Split('\n').Select(line => line.TrimEnd('\r'))];
 

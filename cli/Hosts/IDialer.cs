@@ -21,7 +21,7 @@ internal static class Dialers
     public static IDialer Of(HostEntry host, TimeProvider time, bool alone = true) => host.Address switch
     {
         HostAddress.Local local => new SocketDialer(local.Socket),
-        HostAddress.Ssh ssh => new SshDialer(ssh, host.Name, alone && !Console.IsInputRedirected, time),
+        HostAddress.Ssh ssh => new SshDialer(ssh, alone && !Console.IsInputRedirected, time),
         HostAddress.Tls tls => new TlsDialer(tls, host.Fingerprint, KeyFiles.OfProcess(), time),
         _ => throw new UnreachableException($"{host.Address} is an address of no kind"),
     };

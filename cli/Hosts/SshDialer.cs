@@ -6,10 +6,9 @@ namespace Agent.Cli.Hosts;
 /// Through the system's ssh, with its configuration, its agent, its jump hosts and its shared connections. It runs <see cref="DialStdio.RemoteCommand"/>
 /// there, and nothing else: access on the host is what ssh and the agent's groups give.
 /// </summary>
-/// <param name="name">The host, as people name it.</param>
 /// <param name="mayAsk">ssh may ask on the terminal for a passphrase or about an unknown host key. Not where several hosts are asked at once.</param>
 /// <param name="program">Absolute, or looked for in PATH.</param>
-internal sealed class SshDialer(HostAddress.Ssh address, string name, bool mayAsk, TimeProvider time, string program = "ssh") : IDialer
+internal sealed class SshDialer(HostAddress.Ssh address, bool mayAsk, TimeProvider time, string program = "ssh") : IDialer
 {
     // sshd and jump hosts drop connections at random when more than ten at once have not logged in yet (MaxStartups 10:30:100).
     private const int MostHandshakes = 8;
@@ -77,7 +76,7 @@ internal sealed class SshDialer(HostAddress.Ssh address, string name, bool mayAs
             if (await GreetAsync(ssh, cancellationToken) is { } stream) return stream;
             int exit = await ssh.ExitAsync(cancellationToken);
             if (!isLast && SshFailure.IsDropped(exit, ssh.Errors)) return null;
-            throw SshFailure.Explain(exit, ssh.Errors, address, name);
+            throw SshFailure.Explain(exit, ssh.Errors, address);
         }
         catch
         {
@@ -121,8 +120,8 @@ internal sealed class SshDialer(HostAddress.Ssh address, string name, bool mayAs
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            throw SshFailure.Silent(Limit, address, name);
+            throw SshFailure.Silent(Limit, address);
         }
-        throw SshFailure.Noisy(address, name);
+        throw SshFailure.Noisy(address);
     }
 }

@@ -3,12 +3,14 @@ using Agent.Cli.Rendering;
 
 namespace Agent.Cli.Hosts;
 
-/// <summary>Why ssh ended before there was a connection to the agent. Sources: the texts of OpenSSH 8 and 9, ssh(1), "EXIT STATUS".</summary>
+/// <summary>Why ssh ended before there was a connection to the agent; whoever tells it says of which host. Sources: the texts of OpenSSH 8 and 9, ssh(1), "EXIT STATUS".</summary>
 internal static class SshFailure
 {
     private const int Itself = 255, NotFound = 127, NotRunnable = 126;
 
     private const int MostSaid = 300;
+
+    private const string Agentctl = "agentctl there";
 
     private static readonly (Cause Cause, string[] Texts)[] Causes =
     [
@@ -35,24 +37,25 @@ internal static class SshFailure
 
     /// <param name="exit">The command's exit status there; 255: ssh itself failed.</param>
     /// <param name="errors">What came on stderr. Not trusted.</param>
-    public static OperatorException Explain(int exit, string errors, HostAddress.Ssh address, string name)
+    /// <param name="ran">What was run.</param>
+    public static OperatorException Explain(int exit, string errors, HostAddress.Ssh address, string ran = Agentctl)
     {
         string ssh = Command(address);
-        if (DialStdio.Error(errors) is { } told) return new OperatorException(told.Code, $"{name}: {told.What}", Remedy(told.Code, told.Remedy, name, ssh));
+        if (DialStdio.Error(errors) is { } told) return new OperatorException(told.Code, told.What, Remedy(told.Code, told.Remedy, ssh));
         return exit switch
         {
-            Itself => OfSsh(errors, address, name, ssh),
-            NotFound or NotRunnable => Unreachable($"there is no agentctl on {name} that ssh finds", $"install the agent there: agentctl host bootstrap {address} --package FILE.deb; where it is installed, look at PATH: {ssh} 'echo $PATH'"),
-            (int)ExitCode.Usage => Unreachable($"agentctl on {name} is too old to be asked over ssh", $"upgrade it: agentctl host bootstrap {address} --package FILE.deb; until then: {ssh} agentctl status"),
-            _ => Unreachable($"ssh ran no agentctl on {name}: exit status {exit}{Quoted(errors)}", $"see what it says: {ssh} agentctl version"),
+            Itself => OfSsh(errors, address, ssh),
+            NotFound or NotRunnable when ran == Agentctl => Unreachable("there is no agentctl there that ssh finds", $"install the agent there: agentctl host bootstrap {address} --package FILE.deb; where it is installed, look at PATH: {ssh} 'echo $PATH'"),
+            (int)ExitCode.Usage when ran == Agentctl => Unreachable("agentctl there is too old to be asked over ssh", $"upgrade it: agentctl host bootstrap {address} --package FILE.deb; until then, ask it there: {ssh}"),
+            _ => Unreachable($"{ran} ended with exit status {exit}{Quoted(errors)}", $"see what it says: {ssh}"),
         };
     }
 
-    public static OperatorException Silent(TimeSpan waited, HostAddress.Ssh address, string name) => Unreachable(
-        $"ssh to {name} came to nothing within {waited.TotalSeconds:0} s", $"see where it hangs: {Command(address)} -v agentctl version");
+    public static OperatorException Silent(TimeSpan waited, HostAddress.Ssh address) => Unreachable(
+        $"ssh came to nothing within {waited.TotalSeconds:0} s", $"see where it hangs: {Command(address)} -v");
 
-    public static OperatorException Noisy(HostAddress.Ssh address, string name) => Unreachable(
-        $"the shell on {name} prints without end before a command runs", $"see what it says, and make the shell's start files keep quiet where there is no terminal: {Command(address)} true");
+    public static OperatorException Noisy(HostAddress.Ssh address) => Unreachable(
+        "the shell there prints without end before a command runs", $"see what it says, and make the shell's start files keep quiet where there is no terminal: {Command(address)} true");
 
     /// <summary>For a person to type.</summary>
     public static string Command(HostAddress.Ssh address) =>
@@ -65,31 +68,31 @@ internal static class SshFailure
     private static Cause CauseOf(string errors) =>
         Causes.FirstOrDefault(known => known.Texts.Any(text => errors.Contains(text, StringComparison.OrdinalIgnoreCase))).Cause;
 
-    private static OperatorException OfSsh(string errors, HostAddress.Ssh address, string name, string ssh)
+    private static OperatorException OfSsh(string errors, HostAddress.Ssh address, string ssh)
     {
         Cause cause = CauseOf(errors);
         string said = Quoted(errors, Causes.FirstOrDefault(known => known.Cause == cause).Texts ?? []);
         return cause switch
         {
-            Cause.KeyChanged => Refused($"{name} shows another host key than the one that ssh knows: either it was installed anew, or somebody else answers in its place",
+            Cause.KeyChanged => Refused("it shows another host key than the one that ssh knows: either it was installed anew, or somebody else answers in its place",
                 $"find out which. Only where it was installed anew: ssh-keygen -R {Known(address)}, then {ssh}, and compare the fingerprint"),
-            Cause.KeyUnknown => Refused($"ssh does not know the host key of {name} yet",
+            Cause.KeyUnknown => Refused("ssh does not know its host key yet",
                 $"{ssh}, compare the fingerprint with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub there), and answer yes"),
-            Cause.Denied => Refused($"{name} does not let you in{said}",
+            Cause.Denied => Refused($"it does not let you in{said}",
                 $"see which keys are offered: ssh-add -l, {ssh} -v; one of them has to be in ~/.ssh/authorized_keys there, or the user has to be another one"),
-            Cause.NameUnknown => Unreachable($"nobody knows the address of {name}{said}", $"look for a typing error in {address}, or give it a HostName in ~/.ssh/config"),
-            Cause.NothingListens => Unreachable($"nothing answers to ssh at {name}{said}", $"see that sshd runs there, and on which port: {ssh} -v"),
-            Cause.NoWay => Unreachable($"{name} cannot be reached{said}", $"see that it is up and that the network leads there: {ssh} -v"),
-            Cause.Dropped => Unreachable($"the connection to {name} was dropped before ssh had logged in{said}",
+            Cause.NameUnknown => Unreachable($"nobody knows its address{said}", $"look for a typing error in {address}, or give it a HostName in ~/.ssh/config"),
+            Cause.NothingListens => Unreachable($"nothing there answers to ssh{said}", $"see that sshd runs there, and on which port: {ssh} -v"),
+            Cause.NoWay => Unreachable($"it cannot be reached{said}", $"see that it is up and that the network leads there: {ssh} -v"),
+            Cause.Dropped => Unreachable($"the connection was dropped before ssh had logged in{said}",
                 $"{ssh} -v; where many connect at once, sshd's MaxStartups there or on the jump host is too low"),
-            _ => Unreachable($"ssh to {name} failed{said}", $"see what it says: {ssh} -v"),
+            _ => Unreachable($"ssh failed{said}", $"see what it says: {ssh} -v"),
         };
     }
 
     // Who was let into a group has to log in again, which a shared connection puts off.
-    private static string Remedy(ExitCode code, string remedy, string name, string ssh) => code == ExitCode.Refused
-        ? $"on {name}: sudo usermod -aG agentd USER (agentd-viewer only looks); then, where ssh shares connections: {ssh} -O exit"
-        : $"on {name}: {remedy}";
+    private static string Remedy(ExitCode code, string remedy, string ssh) => code == ExitCode.Refused
+        ? $"there: sudo usermod -aG agentd USER (agentd-viewer only looks); then, where ssh shares connections: {ssh} -O exit"
+        : $"there: {remedy}";
 
     private static string Known(HostAddress.Ssh address) => address.Port is { } port ? $"'[{address.Host}]:{port}'" : address.Host;
 

@@ -7,7 +7,14 @@ namespace Agent.Cli.Hosts;
 /// <param name="Hosts">Each once, in the order of the files.</param>
 /// <param name="Rollout">Of the groups that were named; of the first that says it, where several do.</param>
 /// <param name="IsOne">It was one host that was named, by its name or address; not a group or pattern that has one.</param>
-internal sealed record Selection(IReadOnlyList<HostEntry> Hosts, RolloutDefaults Rollout, bool IsOne);
+internal sealed record Selection(IReadOnlyList<HostEntry> Hosts, RolloutDefaults Rollout, bool IsOne)
+{
+    /// <summary>Nobody said <c>--host</c>: a file did.</summary>
+    public bool IsDefault { get; init; }
+
+    /// <summary>Those that a project's file alone names, where all were meant and nobody said so.</summary>
+    public IReadOnlyList<HostEntry> LeftOut { get; init; } = [];
+}
 
 /// <summary>From what <c>--host</c> names to connections.</summary>
 internal static class Targets
@@ -69,7 +76,14 @@ internal static class Targets
             throw new OperatorException(ExitCode.Refused, $"{file} leads to {foreign.Name} ({foreign.Address}), which your own hosts do not have",
                 $"where you trust it, say it: --host {wanted}; or keep it: agentctl hosts add {foreign.Name.Split("://")[^1]} {foreign.Address}");
         }
-        return selection;
+        return selection with { IsDefault = true };
+    }
+
+    /// <summary>All hosts of the user's own file; this machine where there are none.</summary>
+    public static Selection SelectUsers(Inventory inventory)
+    {
+        HostEntry[] own = [.. inventory.Hosts.Where(host => !inventory.IsProjects(host))];
+        return new Selection(own.Length > 0 ? own : [new HostEntry(Local, new HostAddress.Local(null))], RolloutDefaults.None, IsOne: false) { LeftOut = [.. inventory.Hosts.Except(own)] };
     }
 
     private static bool IsMinus(string term) => term[0] is '-' or '!';

@@ -110,6 +110,7 @@ internal static partial class JsonMessages
         writer.Text("remedy", deployment.Remedy);
         writer.Text("request", deployment.Request);
         writer.Text("rollout", deployment.Rollout);
+        writer.WriteBoolean("unsigned", deployment.Unsigned);
     }
 
     public static void Event(Utf8JsonWriter writer, DeploymentEvent happened)
@@ -272,6 +273,12 @@ internal static partial class JsonMessages
         writer.Object("pin", app.Pin, Wish);
         writer.Text("max_version", app.MaxVersion);
         writer.Text("tracking", app.Tracking);
+        writer.Object("unsigned", app.Unsigned, static (w, push) =>
+        {
+            w.Text("version", push.Version);
+            w.Text("by", push.By);
+            w.Time("at", push.At);
+        });
         writer.Text("attention", app.Attention);
         writer.Object("running", app.Running, Deployment);
         writer.Object("last", app.Last, Deployment);
@@ -361,5 +368,12 @@ internal static partial class JsonMessages
             w.WriteString("query", session.Query);
             w.WriteBoolean("blocked", session.Blocked);
         });
+        writer.Texts("warnings", stats.Warnings);
+    }
+
+    public static void DatabaseUrl(Utf8JsonWriter writer, GetDatabaseUrlResponse response)
+    {
+        writer.WriteString("url", response.Url);
+        writer.Texts("warnings", response.Warnings);
     }
 }

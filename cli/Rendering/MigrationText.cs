@@ -16,7 +16,7 @@ internal static class MigrationText
         MigrationPlan? plan = null;
         await foreach (PlanMigrationsEvent happened in call.Agent.StreamDatabaseAsync((client, options) => client.PlanMigrations(request, options), cancellationToken))
         {
-            if (happened.KindCase == PlanMigrationsEvent.KindOneofCase.Progress) call.Terminal.Progress(happened.Progress.Message);
+            if (happened.KindCase == PlanMigrationsEvent.KindOneofCase.Progress) RestorePointText.Progress(call.Terminal, happened.Progress);
             else plan = happened.Plan;
         }
         if (plan is null) throw new OperatorException(ExitCode.Unreachable, "agentd went away before it had answered", "systemctl status agentd, then try again");

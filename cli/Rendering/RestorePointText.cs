@@ -15,12 +15,16 @@ internal static class RestorePointText
         await foreach (RestorePointEvent happened in call.Agent.StreamDatabaseAsync(question, cancellationToken))
         {
             last = happened;
-            if (happened.KindCase == RestorePointEvent.KindOneofCase.Progress) call.Terminal.Progress(happened.Progress.Message);
+            if (happened.KindCase == RestorePointEvent.KindOneofCase.Progress) Progress(call.Terminal, happened.Progress);
         }
         return last is { KindCase: RestorePointEvent.KindOneofCase.Point or RestorePointEvent.KindOneofCase.Report }
             ? last
             : throw new Artifacts.OperatorException(Artifacts.ExitCode.Unreachable, "agentd went away before it was done", "look at what there is: agentctl db list");
     }
+
+    /// <summary><c>dumping shop  1.2 GB of 2.1 GB (57 %)</c>, on a terminal only.</summary>
+    public static void Progress(Terminal terminal, DatabaseProgress progress) => terminal.Progress(
+        progress.Total > 0 ? $"{progress.Message}  {Human.Size(progress.Done)} of {Human.Size(progress.Total)} ({100 * progress.Done / progress.Total} %)" : progress.Message);
 
     public static void Show(AgentCall call, RestorePointReport report)
     {

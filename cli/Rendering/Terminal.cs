@@ -32,6 +32,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     private readonly Lock gate = new();   // progress is reported from any thread
     private int column;
     private bool progressShown;
+    private int blockHeight;
 
     public TextWriter Output => output;
 
@@ -45,6 +46,12 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
     /// <summary>Columns; 80 where nobody knows. Asked only where it matters: .NET reads the terminal's description for it.</summary>
     public Func<int> Width { get; init; } = () => 80;
 
+    /// <summary>Lines; 24 where nobody knows.</summary>
+    public Func<int> Height { get; init; } = () => 24;
+
+    /// <summary>Waits for a key of whoever sits there, 0 where they have left; null: nobody does.</summary>
+    public Func<char>? Key { get; init; }
+
     /// <summary>No colour, no progress: as for a pipe.</summary>
     public static Terminal Plain(TextWriter output, TextWriter error) => new(output, error, false, false, false);
 
@@ -55,7 +62,12 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
         // Not Console.Out: that prepares the terminal for reading keys, which costs time.
         var output = new StreamWriter(StandardOutput());
         var error = new StreamWriter(Console.OpenStandardError()) { AutoFlush = true };
-        return new Terminal(output, error, outputIsTerminal, errorIsTerminal, colour) { Width = () => Console.WindowWidth is > 0 and var columns ? columns : 80 };
+        return new Terminal(output, error, outputIsTerminal, errorIsTerminal, colour) 
+        {
+            Width = () => Console.WindowWidth is > 0 and var columns ? columns : 80,
+            Height = () => Console.WindowHeight is > 0 and var lines ? lines : 24,
+            Key = Console.IsInputRedirected || !outputIsTerminal ? null : ReadKey,
+        };
     }
 
     /// <summary>Replaces what could move the cursor or change colours.</summary>
@@ -144,11 +156,53 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
         }
     }
 
+    /// <summary>Lines of the result that are painted over by the next such block, and go with the next other output. Only where stdout is a terminal.</summary>
+    public void Block(IReadOnlyList<Piece[]> lines)
+    {
+        lock (gate)
+        {
+            ClearBlock();
+            int width = Width() - 1;
+            foreach (Piece[] line in lines)
+            {
+                int room = width;
+                foreach (Piece piece in line)
+                {
+                    string text = Clean(piece.Text);
+                    if (text.Length > room) text = text[..room];
+                    room -= text.Length;
+                    output.Write(Paint(text, piece.Tone, Colour));
+                }
+                output.WriteLine("\e[K");
+            }
+            output.Flush();
+            blockHeight = lines.Count;
+        }
+    }
+
+    /// <summary>What was painted last stays.</summary>
+    public void KeepBlock()
+    {
+        lock (gate) blockHeight = 0;
+    }
+
     /// <summary>Whether <paramref name="e"/> came from our own output, whose reader went away.</summary>
     public bool IsBroken(IOException e)
     {
         if (e.HResult != 32 && !e.Message.Contains("Broken pipe", StringComparison.Ordinal)) return false;   // EPIPE
         return !outputIsTerminal;
+    }
+
+    private static char ReadKey()
+    {
+        try
+        {
+            return Console.ReadKey(intercept: true).KeyChar;
+        }
+        catch (InvalidOperationException)
+        {
+            return '\0';   // nobody sits there any more
+        }
     }
 
     // A pipe whose reader went away must be an error, so that 'logs -f | head' ends; the console's own stream keeps quiet about it.
@@ -178,8 +232,15 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
         }
     }
 
+    private void ClearBlock()
+    {
+        if (blockHeight > 0) output.Write($"\e[{blockHeight}A\e[J");
+        blockHeight = 0;
+    }
+
     private void ClearProgress()
     {
+        ClearBlock();
         if (!progressShown) return;
         error.Write("\e[K");
         error.Flush();

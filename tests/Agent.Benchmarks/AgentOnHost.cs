@@ -8,6 +8,9 @@ internal sealed class AgentOnHost : IAsyncDisposable
 {
     public const string Old = "v1.0.0", New = "v1.1.0", Url = "http://127.0.0.1:8080/";
 
+    /// <summary>As <c>measure.py steps</c> tells them, behind the whole.</summary>
+    public static readonly string[] StepNames = ["fetch", "stage", "prepare", "flip", "restart", "gate", "sweep"];
+
     /// <summary>A file of the shell variables that agentctl needs to publish.</summary>
     public const string Publisher = "/root/publisher";
 
@@ -44,6 +47,8 @@ internal sealed class AgentOnHost : IAsyncDisposable
         _host = host;
         _disk = disk;
     }
+
+    public TestHost Host => _host;
 
     /// <param name="binaries">A directory with agentd and agentctl.</param>
     /// <param name="disk">

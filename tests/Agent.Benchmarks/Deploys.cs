@@ -14,7 +14,7 @@ internal sealed class Deploys(AgentOnHost agent, int runs)
         var overheads = new List<double>();
         var unpacked = new List<double>();
         var between = new List<double>();
-        string[] names = ["fetch", "stage", "prepare", "flip", "restart", "gate", "sweep"];
+        string[] names = AgentOnHost.StepNames;
         List<double>[] steps = [.. names.Select(_ => new List<double>())];
         for (int run = 0; run < runs; run++)
         {

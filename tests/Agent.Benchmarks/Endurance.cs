@@ -71,8 +71,7 @@ internal sealed class Endurance(AgentOnHost agent, int percent)
         Tell($"a release of {Text(count)} files", before, half, await SizesAsync(cancellationToken), bounded: false);
         figures.Add(new Figure("  publish", "ms", null, [published]));
         figures.Add(new Figure("  deploy", "ms", null, [deployed]));
-        figures.Add(new Figure("  deploy: fetch", "ms", null, [steps[1]]));
-        figures.Add(new Figure("  deploy: stage", "ms", null, [steps[2]]));
+        foreach ((int step, string name) in AgentOnHost.StepNames.Index()) figures.Add(new Figure($"  deploy: {name}", "ms", null, [steps[step + 1]]));
         figures.Add(new Figure("  rollback", "ms", null, [back]));
     }
 

@@ -6,9 +6,9 @@ using Agent.TestHosts;
 
 var what = new Argument<string>("FIGURE")
 {
-    Description = "rollback | gap | idle | health | start | overhead | transfer | recovery | processor | security | endurance | database | stall | hosts | restore-point | all",
+    Description = "rollback | gap | idle | health | start | overhead | transfer | recovery | processor | security | endurance | database | stall | hosts | fleet | rollout | push | restore-point | all",
 };
-what.AcceptOnlyFromAmong("rollback", "gap", "idle", "health", "start", "overhead", "transfer", "recovery", "processor", "security", "endurance", "database", "stall", "hosts", "restore-point", "all");
+what.AcceptOnlyFromAmong("rollback", "gap", "idle", "health", "start", "overhead", "transfer", "recovery", "processor", "security", "endurance", "database", "stall", "hosts", "fleet", "rollout", "push", "restore-point", "all");
 var runs = new Option<int>("--runs") { Description = "samples of each figure", DefaultValueFactory = _ => 5 };
 var quiet = new Option<int>("--quiet-seconds") { Description = "idle time before memory is read", DefaultValueFactory = _ => 60 };
 var minutes = new Option<int>("--minutes") { Description = "how long the processor time of an idle agent is watched", DefaultValueFactory = _ => 10 };
@@ -51,6 +51,7 @@ root.SetAction(async (parsed, cancellationToken) =>
             ("security", lives.SecurityAsync), ("processor", lives.ProcessorAsync),
         ];
     });
+    await MeasureAsync(null, agent => [("push", new Pushes(agent).SentAsync)]);
     await MeasureAsync(onDisk, agent => [("endurance", new Endurance(agent, parsed.GetValue(size)).AnswerAsync)]);
     await MeasureAsync(onDisk, agent =>
     {
@@ -61,6 +62,16 @@ root.SetAction(async (parsed, cancellationToken) =>
     {
         Console.Error.WriteLine("measuring hosts ...");
         figures.AddRange(await Databases.EightHostsAsync(samples, (name, network) => AgentOnHost.UpAsync(repository, programs, null, cancellationToken, name, network), cancellationToken));
+    }
+    if (asked is "all" or "fleet")
+    {
+        Console.Error.WriteLine("measuring fleet ...");
+        figures.AddRange(await FleetFigure.AnswerAsync(repository, programs, samples, cancellationToken));
+    }
+    if (asked is "all" or "rollout")
+    {
+        Console.Error.WriteLine("measuring rollout ...");
+        figures.AddRange(await RolloutFigure.AnswerAsync(samples, (name, network) => AgentOnHost.UpAsync(repository, programs, null, cancellationToken, name, network), cancellationToken));
     }
     return Tell();
 

@@ -73,7 +73,7 @@ internal sealed class RestorePointFigure(string directory, int samples, int perc
 
     private async Task<IReadOnlyList<Figure>> MeasureAsync(long size, CancellationToken cancellationToken)
     {
-        var store = new RestorePointStore(new Disk(), $"{directory}/points", TimeProvider.System);
+        var store = RestorePointStore.In($"{directory}/points", new Disk(), TimeProvider.System);
         List<double> bare = [], ours = [], bareSize = [], oursSize = [];
         string dump = $"{directory}/bare.dump";
         for (int sample = 0; sample < samples; sample++)
@@ -86,7 +86,7 @@ internal sealed class RestorePointFigure(string directory, int samples, int perc
             File.Delete(dump);
             began = Stopwatch.GetTimestamp();
             RestorePoint point = await Dump.TakeAsync(
-                new RestorePoint("point", "shop", DateTimeOffset.UnixEpoch, "shop", "host", "root"), store, address, "benchmark", "/", new Progress<string>(), cancellationToken);
+                new RestorePoint("point", "shop", DateTimeOffset.UnixEpoch, "shop", "host", "root"), store, address, "benchmark", "/", new InWords(new Progress<string>()), cancellationToken);
             ours.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
             oursSize.Add(point.Size / 1e6);
             File.Delete(store.DumpPath(point));

@@ -66,7 +66,7 @@ internal sealed class AgentHost : IAsyncDisposable
     /// <summary>Boots a host that has agentctl and no agent.</summary>
     public static async Task<TestHost> ClientUpAsync(string name, string network, CancellationToken cancellationToken)
     {
-        TestHost host = await TestHost.UpAsync(name, new TestHostOptions { Network = network, Binds = [Build] }, cancellationToken);
+        TestHost host = await BareUpAsync(name, network, cancellationToken);
         try
         {
             await WriteProgramAsync(host, "/usr/bin/agentctl", cancellationToken);
@@ -77,6 +77,19 @@ internal sealed class AgentHost : IAsyncDisposable
             await host.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Boots a host that has nothing; programs as this build made them run there.</summary>
+    public static Task<TestHost> BareUpAsync(string name, string network, CancellationToken cancellationToken) =>
+        TestHost.UpAsync(name, new TestHostOptions { Network = network, Binds = [Build] }, cancellationToken);
+
+    /// <summary>Packs the agent into a Debian package on a host, as <c>install.sh --package</c> does.</summary>
+    public static async Task PackageAsync(TestHost host, string path, CancellationToken cancellationToken)
+    {
+        await CopyStageAsync(host, cancellationToken);
+        await host.CopyInAsync(Path.Combine(Repository(), "packaging"), "/root/sources/packaging", cancellationToken);
+        foreach (string file in new[] { "install.sh", "Directory.Build.props" }) await host.CopyInAsync(Path.Combine(Repository(), file), $"/root/sources/{file}", cancellationToken);
+        (await host.RunAsync(["bash", "-euc", $". /root/sources/install.sh; package {Stage} {path}"], cancellationToken)).Succeeded();
     }
 
     /// <summary>apps.d/APP.yaml: a check on a port of its own, and a gate that takes a second.</summary>
@@ -194,16 +207,25 @@ internal sealed class AgentHost : IAsyncDisposable
 
     public ValueTask DisposeAsync() => Host.DisposeAsync();
 
-    // What install.sh --stage lays out, but for the two programs, which are those that were built with this test.
     private async Task StageAsync(CancellationToken cancellationToken)
+    {
+        await CopyStageAsync(Host, cancellationToken);
+        foreach (string sample in new[] { "tiny", "rich" }) await Host.CopyInAsync(Path.Combine(Repository(), "tests/samples", sample), $"{Sources}/{sample}", cancellationToken);
+    }
+
+    // What install.sh --stage lays out, but for the two programs, which are those that were built with this test.
+    private static async Task CopyStageAsync(TestHost host, CancellationToken cancellationToken)
+    {
+        await host.CopyInAsync(Path.Combine(Repository(), "packaging/root"), Stage, cancellationToken);
+        await host.CopyInAsync(Path.Combine(Repository(), "install.sh"), $"{Stage}/usr/share/agentd/install.sh", cancellationToken);
+        foreach (string program in new[] { "agentd", "agentctl" }) await WriteProgramAsync(host, $"{Stage}/usr/bin/{program}", cancellationToken);
+    }
+
+    private static string Repository()
     {
         string repository = AppContext.BaseDirectory;
         while (!File.Exists(Path.Combine(repository, "Agent.sln"))) repository = Path.GetDirectoryName(repository) ?? throw new InvalidOperationException("not run from a clone");
-        await Host.CopyInAsync(Path.Combine(repository, "packaging/root"), Stage, cancellationToken);
-        await Host.CopyInAsync(Path.Combine(repository, "install.sh"), $"{Stage}/usr/share/agentd/install.sh", cancellationToken);
-        foreach (string sample in new[] { "tiny", "rich" }) await Host.CopyInAsync(Path.Combine(repository, "tests/samples", sample), $"{Sources}/{sample}", cancellationToken);
-        foreach (string program in new[] { "agentd", "agentctl" })
-            await WriteProgramAsync(Host, $"{Stage}/usr/bin/{program}", cancellationToken);
+        return repository;
     }
 
     /// <summary>agentd or agentctl, by the name of the file, as this build made it.</summary>

@@ -162,7 +162,7 @@ internal sealed class Publisher(IStoreWriter store, TrustRepository repository, 
         return live * 2 < before.Packs.Sum(pack => pack.Size) ? [] : known;
     }
 
-    private static Manifest Describe(
+    internal static Manifest Describe(
         ReleaseTree tree, AppName app, ReleaseVersion version, Dictionary<Digest, (PackReference Pack, FramePlace Place)> known, WrittenPack? pack)
     {
         var packs = new List<PackReference>();
@@ -217,7 +217,7 @@ internal sealed class Publisher(IStoreWriter store, TrustRepository repository, 
     private static string? NameIn(TargetInfo target, string prefix) =>
         target.Path.Length > prefix.Length && target.Path.EndsWith(".json", StringComparison.Ordinal) ? target.Path[prefix.Length..^".json".Length] : null;
 
-    private sealed class Packed(Action<long> take) : IProgress<long>
+    internal sealed class Packed(Action<long> take) : IProgress<long>
     {
         public void Report(long value) => take(value);
     }

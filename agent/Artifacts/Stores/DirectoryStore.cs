@@ -8,7 +8,7 @@ namespace Agent.Artifacts.Stores;
 /// Objects appear by rename, so what was interrupted is never seen. One writer at a time, by a lock on <c>.lock</c>.
 /// </summary>
 /// <param name="root">Absolute. Made by the first put.</param>
-internal sealed class DirectoryStore(string root, IDisk disk, TimeProvider time) : IStoreWriter
+internal sealed partial class DirectoryStore(string root, IDisk disk, TimeProvider time) : IStoreWriter, IPrivateStore
 {
     private const string LockFile = ".lock";
     private static readonly TimeSpan LockWait = TimeSpan.FromMinutes(2), LockPoll = TimeSpan.FromMilliseconds(100);

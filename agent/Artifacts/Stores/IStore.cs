@@ -47,4 +47,31 @@ internal interface IStoreWriter : IStoreReader
     IAsyncEnumerable<string> ListAsync(string prefix, CancellationToken cancellationToken);
 }
 
+/// <summary>A store that also keeps what nobody but its owner may read.</summary>
+/// <remarks>A prefix ends with <c>/</c>, or is empty: then the whole store is private. One writer at a time for each. All throw <see cref="OperatorException"/> (<see cref="ExitCode.Unreachable"/>) where the store is away.</remarks>
+internal interface IPrivateStore : IStoreReader
+{
+    /// <summary>Makes a place private.</summary>
+    /// <returns>Bytes that fit in; null: the store does not say.</returns>
+    /// <exception cref="OperatorException">It cannot be written to, or others could read what is put there (<see cref="ExitCode.Refused"/>).</exception>
+    Task<long?> PreparePrivateAsync(string prefix, CancellationToken cancellationToken);
+
+    /// <summary>Writes an object, or replaces it: it is there whole, or as it was.</summary>
+    /// <param name="write">Fills it, on a thread of its own; what it throws is thrown.</param>
+    /// <exception cref="IOException">There is no room left.</exception>
+    Task PutPrivateAsync(string path, Action<Stream> write, CancellationToken cancellationToken);
+
+    /// <summary>Bytes that fit in now; null: the store does not say.</summary>
+    long? FreeBytes(string prefix);
+
+    /// <summary>Names of the objects directly below a prefix, in no order.</summary>
+    Task<IReadOnlyList<string>> ListPrivateAsync(string prefix, CancellationToken cancellationToken);
+
+    /// <summary>Removes an object; nothing where it is gone.</summary>
+    Task RemoveAsync(string path, CancellationToken cancellationToken);
+
+    /// <summary>Removes what interrupted writes left below a prefix. Nobody may write there meanwhile.</summary>
+    Task RemoveLeftoversAsync(string prefix, CancellationToken cancellationToken);
+}
+
 internal sealed class StoreObjectMissingException(string store, string path) : Exception($"{store} has no {path}");

@@ -15,7 +15,12 @@ internal static class Stores
     public static IStoreWriter OpenWriter(string location) => OpenWriter(location, new Disk(), TimeProvider.System);
 
     /// <exception cref="OperatorException">It cannot be written to (<see cref="ExitCode.Usage"/>).</exception>
-    public static IStoreWriter OpenWriter(string location, IDisk disk, TimeProvider time) => location.StartsWith("http", StringComparison.OrdinalIgnoreCase) && location.Contains("://", StringComparison.Ordinal)
+    public static IStoreWriter OpenWriter(string location, IDisk disk, TimeProvider time) => Writable(location, disk, time);
+
+    /// <exception cref="OperatorException">As <see cref="OpenWriter(string, IDisk, TimeProvider)"/>.</exception>
+    public static IPrivateStore OpenPrivate(string location, IDisk disk, TimeProvider time) => Writable(location, disk, time);
+
+    private static DirectoryStore Writable(string location, IDisk disk, TimeProvider time) => location.StartsWith("http", StringComparison.OrdinalIgnoreCase) && location.Contains("://", StringComparison.Ordinal)
         ? throw new OperatorException(ExitCode.Usage, $"{location} can only be read", "name the directory that the web server serves")
         : OpenDirectory(location, disk, time);
 

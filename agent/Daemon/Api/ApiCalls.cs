@@ -88,7 +88,7 @@ internal sealed class ApiCalls(
             Audit(caller, app, wish.Text, refused: false, result);
             return done;
         }
-        catch (OperatorException e)
+        catch (Exception e) when (e is OperatorException or CallerRefusedException)
         {
             RecordRefusal(caller, app, wish.Text, e.Message, told => logger.ChangeRefused(shownApp, told, caller.By, Shown(e.Message)));
             throw;

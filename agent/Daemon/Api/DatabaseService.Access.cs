@@ -38,6 +38,7 @@ internal sealed partial class DatabaseService
                 Connections = found.Connections,
                 MaxConnections = found.MaxConnections,
                 CacheHitRatio = found.CacheHitRatio ?? -1,
+                Warnings = { WarningsOf(address) },
                 Tables = { found.Tables.Select(table => new V1.TableStats { Name = PlainText.Of(table.Name, LongestQuery), SizeBytes = table.SizeBytes, Rows = table.Rows, DeadRows = table.DeadRows }) },
                 Busy =
                 {
@@ -63,6 +64,9 @@ internal sealed partial class DatabaseService
         {
             Url = DatabaseUrl.Of(parts),
             Environment = { request.Reveal ? address.ToolEnvironment.ToDictionary() : [] },
+            Warnings = { WarningsOf(address) },
         };
     }
+
+    private static IEnumerable<string> WarningsOf(DatabaseAddress address) => address.Warnings.Select(warning => PlainText.Of(warning, LongestText));
 }

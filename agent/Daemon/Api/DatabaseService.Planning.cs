@@ -22,7 +22,7 @@ internal sealed partial class DatabaseService
             {
                 Expect = request.Expect is "" or "none" ? (request.Expect.Length > 0 ? request.Expect : null) : new ReleaseVersion(request.Expect).Text,
             };
-            return new V1.PlanMigrationsEvent { Plan = Of(await plans.PlanAsync(wanted, request.Deployment, messages, cancellationToken)) };
+            return new V1.PlanMigrationsEvent { Plan = Of(await plans.PlanAsync(wanted, request.Deployment, mayFetch: caller.Role >= Role.Deployer, messages, cancellationToken)) };
         });
 
     public override Task RehearseMigrations(V1.RehearseMigrationsRequest request, IServerStreamWriter<V1.RehearseMigrationsEvent> responseStream, ServerCallContext context)

@@ -25,8 +25,8 @@ internal sealed partial class DatabaseService
         {
             AppName app = calls.One(request.App);
             DatabaseOptions options = OptionsOf(app);
-            var response = new V1.ListRestorePointsResponse { Where = points.Store(app, options).Directory };
-            response.Points.AddRange(points.List(app, options).Select((kept, index) => Of(kept.Point, kept.Because, index == 0)));
+            var response = new V1.ListRestorePointsResponse { Where = points.Store(app, options).Where };
+            response.Points.AddRange((await points.ListAsync(app, options, cancellationToken)).Select((kept, index) => Of(kept.Point, kept.Because, index == 0)));
             using var soon = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             soon.CancelAfter(TimeSpan.FromSeconds(5));
             try
@@ -45,7 +45,7 @@ internal sealed partial class DatabaseService
         PointEventsAsync(context, new Wish(request.App, Words("db verify", request.Id)), responseStream, async (caller, progress, cancellationToken) =>
         {
             (AppName app, DatabaseOptions options, DatabaseAddress address) = DatabaseOf(request.App);
-            RestorePoint point = points.Find(app, options, request.Id);
+            RestorePoint point = await points.FindAsync(app, options, request.Id, cancellationToken);
             Verification found = await points.VerifyAsync(app, options, address, point, caller.By, progress, cancellationToken);
             bool good = found.Differences.Count == 0;
             var report = new V1.RestorePointReport
@@ -85,7 +85,7 @@ internal sealed partial class DatabaseService
         {
             AppName app = calls.One(request.App);
             DatabaseOptions options = OptionsOf(app);
-            RestorePoint point = points.Find(app, options, request.Id);
+            RestorePoint point = await points.FindAsync(app, options, request.Id, cancellationToken);
             if (point.Name is not null)
                 throw new OperatorException(ExitCode.Refused, $"restore point {point.Id} was made by a command of your own, and agentd does not have it", $"it is '{point.Name}'");
             RestorePointStore store = points.Store(app, options);
@@ -98,7 +98,7 @@ internal sealed partial class DatabaseService
                     var data = Google.Protobuf.ByteString.CopyFrom(chunk.Span[..Math.Min(chunk.Length, LargestChunk)]);
                     responseStream.WriteAsync(new V1.RestorePointChunk { Data = data }, cancellationToken).GetAwaiter().GetResult();
                 }
-            }, cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            }, null, cancellationToken), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
             return point.Id;
         }, id => $"{id} downloaded"), wish);
     }
@@ -106,7 +106,7 @@ internal sealed partial class DatabaseService
     /// <summary>Streams what the work tells on its way, then what it came to; the audit gets the outcome.</summary>
     private Task PointEventsAsync(
         ServerCallContext context, Wish wish, IServerStreamWriter<V1.RestorePointEvent> responseStream,
-        Func<Caller, IProgress<string>, CancellationToken, Task<(V1.RestorePointEvent Last, string Outcome)>> work) =>
+        Func<Caller, IWorkProgress, CancellationToken, Task<(V1.RestorePointEvent Last, string Outcome)>> work) =>
         WorkAsync(context, wish, responseStream, static progress => new V1.RestorePointEvent { Progress = progress }, async (caller, progress, cancellationToken) =>
             (await calls.AuditedAsync(caller, wish, () => work(caller, progress, cancellationToken), done => done.Outcome)).Last);
 

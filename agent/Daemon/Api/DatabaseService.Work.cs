@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Agent.Daemon.Migrations;
 using Grpc.Core;
 
 namespace Agent.Daemon.Api;
@@ -11,17 +12,16 @@ internal sealed partial class DatabaseService
     /// <summary>Streams what the work tells on its way, then what it came to. Who asked and goes away ends it.</summary>
     /// <param name="wish">Null: a question.</param>
     private Task WorkAsync<T>(
-        ServerCallContext context, Wish? wish, IServerStreamWriter<T> responseStream, Func<V1.DatabaseProgress, T> told, Func<Caller, IProgress<string>, CancellationToken, Task<T>> work) =>
+        ServerCallContext context, Wish? wish, IServerStreamWriter<T> responseStream, Func<V1.DatabaseProgress, T> told, Func<Caller, IWorkProgress, CancellationToken, Task<T>> work) =>
         calls.StreamAsync(context, async (caller, cancellationToken) =>
         {
-            var messages = Channel.CreateBounded<string>(new BoundedChannelOptions(MostMessages) { FullMode = BoundedChannelFullMode.DropOldest });
+            var messages = Channel.CreateBounded<V1.DatabaseProgress>(new BoundedChannelOptions(MostMessages) { FullMode = BoundedChannelFullMode.DropOldest });
             using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             Task<T> working = work(caller, new ToChannel(messages.Writer), stop.Token);
             _ = working.ContinueWith(_ => messages.Writer.Complete(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
             try
             {
-                await foreach (string message in messages.Reader.ReadAllAsync(cancellationToken))
-                    await responseStream.WriteAsync(told(new V1.DatabaseProgress { Message = PlainText.Of(message, 400) }), cancellationToken);
+                await foreach (V1.DatabaseProgress message in messages.Reader.ReadAllAsync(cancellationToken)) await responseStream.WriteAsync(told(message), cancellationToken);
             }
             catch
             {
@@ -32,8 +32,10 @@ internal sealed partial class DatabaseService
             await responseStream.WriteAsync(await working, cancellationToken);
         }, wish);
 
-    private sealed class ToChannel(ChannelWriter<string> messages) : IProgress<string>
+    private sealed class ToChannel(ChannelWriter<V1.DatabaseProgress> messages) : IWorkProgress
     {
-        public void Report(string value) => messages.TryWrite(value);
+        public void Report(string value) => Report(value, 0, 0);
+
+        public void Report(string what, long done, long total) => messages.TryWrite(new V1.DatabaseProgress { Message = PlainText.Of(what, LongestText), Done = done, Total = total });
     }
 }

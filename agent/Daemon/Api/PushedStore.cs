@@ -133,13 +133,14 @@ internal sealed class PushedStore : IStoreReader, IAsyncDisposable
 
     private void Take(V1.PushContent answer)
     {
-        if (!open.TryRemove(answer.Want, out Want? want)) throw Astray($"answers {answer.Want}, which it was not asked");
+        if (!open.TryGetValue(answer.Want, out Want? want)) throw Astray($"answers {answer.Want}, which it was not asked");
         bool isContent = !answer.Missing && !answer.Unchanged && answer.Error.Length == 0;
         if (answer.Data.Length > (isContent ? want.Length : 0)) throw Astray($"sends {answer.Data.Length} bytes where {(isContent ? want.Length : 0)} were asked for");
         if (isContent && !answer.Last && answer.Data.Length < want.Length) throw Astray("sends less than was asked for");
         if (isContent && answer.Offset != want.Offset) throw Astray("sends another part than was asked for");
         if (answer.Unchanged && !want.IsConditional) throw Astray("leaves out what was asked for");
         if (answer.Etag.Length > LongestTag) throw Astray("has a tag that is too long");
+        open.TryRemove(answer.Want, out _);
         Interlocked.Add(ref received, answer.Data.Length);
         want.Answer.TrySetResult(answer);
     }

@@ -36,6 +36,7 @@ internal sealed class RolloutService(DeploymentEngine engine, ApiCalls calls) : 
         foreach ((AppState app, Rollout kept) in newest)
         {
             V1.HostRollout message = RolloutMessages.Of(app, kept);
+            if (request.Brief) message.Rollout.Plan = null;
             if ((bytes += message.CalculateSize()) > MostBytes) break;
             response.Rollouts.Add(message);
         }

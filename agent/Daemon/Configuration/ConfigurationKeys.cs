@@ -21,7 +21,7 @@ internal static class ConfigurationKeys
 
     public static readonly string[] Release = ["command", "user", .. Settings, "processes", "units", "environment", "shared", "templates", "migrations", "hooks", "checks", "gate"];
     public static readonly string[] Database = ["url", "admin", "environment", "lock_timeout", "lock_retries", "statement_timeout", "wait", "restore_points"];
-    public static readonly string[] RestorePoints = ["directory", "keep", "max_age", "max_size", "jobs", "command", "restore_command"];
+    public static readonly string[] RestorePoints = ["directory", "store", "keep", "max_age", "max_size", "jobs", "command", "restore_command"];
     public static readonly string[] Migrations = ["directory", "command", "files", "phase", "timeout", "memory", "compatible_with"];
     public static readonly string[] Unit = ["name", "path"];
     public static readonly string[] Shared = ["directories", "files"];

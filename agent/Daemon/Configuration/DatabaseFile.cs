@@ -1,4 +1,6 @@
 using Agent.Artifacts;
+using Agent.Artifacts.Durable;
+using Agent.Artifacts.Stores;
 
 namespace Agent.Daemon.Configuration;
 
@@ -87,12 +89,16 @@ internal static class DatabaseFile
         string? directory = points.Text("directory");
         if (directory is not null && !AgentFile.IsPlainPath(directory))
             points.Wrong("directory", $"is '{directory}'", "write an absolute path without '.', '..' and a slash at its end");
+        string? store = points.Parse("store", Writable);
+        if (store is not null && directory is not null) points.Wrong("store", "is here besides directory", "keep one of the two");
+        if (store is not null && points["command"] is not null) points.Wrong("store", "is for dumps of pg_dump, which command takes the place of", "take the line out");
         string? command = Command(points, "command"), restore = Command(points, "restore_command");
         if (points["command"] is not null && points["jobs"] is not null) points.Wrong("jobs", "is only for pg_dump, which command takes the place of", "take the line out");
         if (points["command"] is null && restore is not null) points.Wrong("restore_command", "is here without command", "write the command that makes what this one puts back");
         return defaults with
         {
             Directory = directory,
+            Store = store,
             Keep = points.Number("keep", 1, 1000) ?? defaults.Keep,
             MaxAge = points.Duration("max_age", TimeSpan.FromHours(1), TimeSpan.FromHours(1_000_000)),
             MaxSize = points.Size("max_size", 1 << 20),
@@ -122,6 +128,15 @@ internal static class DatabaseFile
     private static string? Command(Section section, string key) => section.Parse(key, text =>
         CommandLine.Check(text, mayBeAbsolute: true) is var command && command.StartsWith('/') ? command
             : throw new OperatorException(ExitCode.Usage, "it is no program of the host", "write its absolute path"));
+
+    // Nothing is contacted.
+    private static string Writable(string location)
+    {
+        if (!location.Contains("://", StringComparison.Ordinal) && !AgentFile.IsPlainPath(location))
+            throw new OperatorException(ExitCode.Usage, $"'{location}' is no place for it", "write an absolute path without '.', '..' and a slash at its end");
+        Stores.OpenPrivate(location, new Disk(), TimeProvider.System);
+        return location;
+    }
 
     private static (string What, string Instead)? WrongPattern(string pattern) =>
         Names.IsInside(pattern) ? null : ("is not a path inside the release", "write it from the top of the release: priv/repo/migrations/*");

@@ -37,6 +37,9 @@ internal sealed record RestorePointOptions
     /// <summary>An absolute directory; null: below the agent's data. Each app has a directory of its own in it.</summary>
     public string? Directory { get; init; }
 
+    /// <summary>Instead of <see cref="Directory"/>: a store that can be written to, as one that holds releases; each app and host has a place of its own in it. Null: none.</summary>
+    public string? Store { get; init; }
+
     /// <summary>Default 5.</summary>
     public int Keep { get; init; } = 5;
 

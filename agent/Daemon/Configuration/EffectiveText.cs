@@ -172,6 +172,7 @@ internal sealed partial class EffectiveText
         }
         Key(1, "restore_points");
         if (points.Directory is not null) Pair(2, "directory", points.Directory, null);
+        if (points.Store is not null) Pair(2, "store", points.Store, null);
         Pair(2, "keep", Number(points.Keep), null);
         if (points.MaxAge is { } age) Pair(2, "max_age", Values.Show(age), null);
         if (points.MaxSize is { } size) Pair(2, "max_size", Values.ShowSize(size), null);

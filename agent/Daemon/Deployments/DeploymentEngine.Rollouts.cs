@@ -7,21 +7,20 @@ namespace Agent.Daemon.Deployments;
 /// <summary>What this host keeps of rollouts, and what it refuses by it. It decides nothing else: whoever drives does.</summary>
 internal sealed partial class DeploymentEngine
 {
-    /// <summary>Keeps a rollout as it is now, unless a revision as high is kept already.</summary>
+    /// <summary>Keeps a rollout as it is now, unless a revision as high is kept already, or it is over.</summary>
     /// <returns>What is kept now; the same revision of the same driver once more is as good as kept.</returns>
-    /// <exception cref="OperatorException"><see cref="ExitCode.Refused"/>: under this id another plan is kept, or it is over.</exception>
+    /// <exception cref="OperatorException"><see cref="ExitCode.Refused"/>: under this id another plan is kept.</exception>
     public (bool Kept, Rollout Known) KeepRollout(AppName app, Rollout rollout)
     {
         bool kept = false;
         log.Record(state =>
         {
             Rollout? known = Find(state.App(app), rollout.Id);
-            kept = known is null || rollout.Revision > known.Revision
+            kept = known is null || (rollout.Revision > known.Revision && !known.IsOver)
                 || (rollout.Revision == known.Revision && (rollout.State, rollout.Driver, rollout.Reason) == (known.State, known.Driver, known.Reason));
             if (known is not null && !known.Plan.AsSpan().SequenceEqual(rollout.Plan))
                 throw new OperatorException(ExitCode.Refused, $"this host knows rollout {rollout.Id} with another plan", "a plan never changes: begin a new rollout");
             if (!kept || rollout.Revision == known?.Revision) return null;
-            if (known is { IsOver: true }) throw Over(known);
             return new JournalRecord.RolloutKept(
                 time.GetUtcNow(), app.Value, rollout.Id, rollout.Revision, rollout.State, rollout.Driver, rollout.Reason, rollout.Started, known is null ? rollout.Plan : null);
         });
@@ -46,15 +45,14 @@ internal sealed partial class DeploymentEngine
         if (request.Turn is not { } turn) return;
         Rollout known = Find(state.App(request.App), turn.Id) ?? throw new OperatorException(
             ExitCode.Refused, $"this host does not know rollout {turn.Id}", $"put it on its hosts: agentctl rollout resume {turn.Id}");
-        if (known.IsOver) throw Over(known);
+        if (known.IsOver)
+            throw new OperatorException(ExitCode.Refused, $"rollout {known.Id} is over: {Word(known)}", "begin a new one: agentctl deploy");
         if (known.Revision != turn.Revision)
             throw new OperatorException(
                 ExitCode.Refused, $"rollout {turn.Id} is at revision {known.Revision} here, not {turn.Revision}: {Word(known)}", $"look at it: agentctl rollout show {turn.Id}");
         if (known.State != RolloutState.Running && !(known.State == RolloutState.RollingBack && request.Trigger == Trigger.Rollback))
             throw new OperatorException(ExitCode.Refused, $"rollout {turn.Id} does not run: {Word(known)}", $"go on with it: agentctl rollout resume {turn.Id}");
     }
-
-    private static OperatorException Over(Rollout known) => new(ExitCode.Refused, $"rollout {known.Id} is over: {Word(known)}", "begin a new one: agentctl deploy");
 
     private static string Word(Rollout rollout)
     {

@@ -103,6 +103,8 @@ internal sealed partial class DeploymentEngine(
             && (request.Trigger == Trigger.Track || (!HasOtherSettings(request.App, live) && await steps.IsRunningAsync(live, cancellationToken)))) return live;
         if (!request.Force) RefuseUnwanted(options, state, to, request.Trigger);
         string id = $"{request.App}-{state.Count + 1}";
+        string? pushedBy = request.Trigger == Trigger.Deploy ? source.FindPushed(request.App, new Digest(to.Digest))?.By : null;
+        bool isUnsigned = (request.Pushed is not null || request.Trigger == Trigger.Rollback) && IsUnsigned(request.App, new Digest(to.Digest));
         log.Record(now =>
         {
             RefuseTurn(request, now);   // a pause or another driver may have come while the version was looked up
@@ -113,8 +115,8 @@ internal sealed partial class DeploymentEngine(
                 IgnoreSchema = request.IgnoreSchema,
                 Request = request.Request,
                 Rollout = request.Turn?.Id,
-                PushedBy = request.Pushed is { } digest ? source.FindPushed(request.App, digest)?.By : null,
-                Unsigned = (request.Pushed is not null || request.Trigger == Trigger.Rollback) && IsUnsigned(request.App, new Digest(to.Digest)),
+                PushedBy = pushedBy,
+                Unsigned = isUnsigned,
             };
         });
         Go(id);
@@ -398,6 +400,8 @@ internal sealed partial class DeploymentEngine(
     {
         if (request.Trigger == Trigger.Rollback) return RollbackTarget(options.Name, request.Wanted);
         if (request.Pushed is { } digest) return PushedTarget(options.Name, request.Wanted, digest);
+        if (request is { Trigger: Trigger.Deploy, Wanted: Track.Exactly { Version: var version } } && source.FindPushed(options.Name, version) is { } brought)
+            return new ReleaseRef(brought.Id.Version.Text, brought.Id.Digest.Hex);   // the store need not be reached
         Track wanted = request.Wanted ?? options.Track ?? throw new OperatorException(
             ExitCode.Usage, $"{options.Name} follows nothing, so a version is needed", $"name one: agentctl deploy v1.2.3 --app {options.Name}");
         ReleaseId found = await source.ResolveAsync(options.Name, wanted, cancellationToken) ?? throw new OperatorException(

@@ -46,6 +46,9 @@ internal interface IArtifactSource
     /// <summary>A release that was pushed to this host and waits here, by the digest of its manifest; null: there is none.</summary>
     PushedRelease? FindPushed(AppName app, Digest digest) => null;
 
+    /// <summary>A release that was pushed to this host with its signatures and waits here, by its version; null: there is none.</summary>
+    PushedRelease? FindPushed(AppName app, ReleaseVersion version) => null;
+
     /// <summary>Removes the downloads of an app that no deployment needs any more. Idempotent.</summary>
     void Sweep(AppName app);
 }

@@ -14,6 +14,8 @@ internal sealed class PushedFirst(PushedReleases pushed, IArtifactSource store) 
 
     public PushedRelease? FindPushed(AppName app, Digest digest) => pushed.Find(app, digest);
 
+    public PushedRelease? FindPushed(AppName app, ReleaseVersion version) => pushed.Find(app, version);
+
     public void Sweep(AppName app)
     {
         store.Sweep(app);

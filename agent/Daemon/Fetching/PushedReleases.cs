@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Artifacts.Manifests;
+using Agent.Artifacts.Publishing;
 using Agent.Artifacts.Stores;
 using Agent.Artifacts.Trust;
 using Agent.Daemon.Configuration;
@@ -35,7 +36,7 @@ internal sealed class PushedReleases(TrustClient trust, IDisk disk, string dataD
     /// <summary>The metadata alone is small: while it is asked for, nobody else can ask what the store has.</summary>
     private static readonly TimeSpan MetadataLimit = TimeSpan.FromMinutes(1);
 
-    private const string ManifestObject = "manifest", RecordSuffix = ".json";
+    private const string RecordSuffix = ".json";
 
     private readonly string root = Path.Combine(dataDirectory, "pushed");
     private readonly Lock gate = new();
@@ -62,7 +63,7 @@ internal sealed class PushedReleases(TrustClient trust, IDisk disk, string dataD
                 : await ReceiveSignedAsync(push, store, installed, progress, cancellationToken);
             disk.SyncTree(DirectoryOf(push.App));
             // Somebody may have brought the same with its signatures: that is not taken back.
-            if (Find(id.App, id.Digest) is { Unsigned: false } signed) return signed;
+            if (push.Unsigned && Find(id.App, id.Digest) is { Unsigned: false } signed) push = push with { Unsigned = false, By = signed.By };
             var release = new PushedRelease(id, push.Unsigned, push.By);
             verified(release);
             Keep(id, push, whole: true);
@@ -78,6 +79,11 @@ internal sealed class PushedReleases(TrustClient trust, IDisk disk, string dataD
     /// <summary>A release that was brought here whole; null: it was not, or is gone.</summary>
     public PushedRelease? Find(AppName app, Digest digest) =>
         Read(RecordPath(app, digest)) is { Whole: true } record ? new PushedRelease(IdOf(app, record), record.Unsigned, record.By) : null;
+
+    /// <summary>A release of this version that was brought here whole and with its signatures; null: there is none. What is unsigned has no name that counts.</summary>
+    public PushedRelease? Find(AppName app, ReleaseVersion version) => Records(app)
+        .Where(record => record is { Whole: true, Unsigned: false } && record.Version.TrimStart('v') == version.Text.TrimStart('v'))
+        .MaxBy(record => record.At) is { } record ? Find(app, new Digest(record.Digest)) : null;
 
     /// <summary>The release as it lies here, looked through once more. Kept until the next sweep.</summary>
     /// <returns>Null: it was not brought here.</returns>
@@ -171,8 +177,8 @@ internal sealed class PushedReleases(TrustClient trust, IDisk disk, string dataD
     {
         try
         {
-            await using StoreObject found = (await store.OpenAsync(ManifestObject, 0, ifNoneMatch: null, cancellationToken))!;
-            return await BoundedReader.ReadAsync(found.Content, ManifestFormat.MaximumSize, ManifestObject, time, cancellationToken);
+            await using StoreObject found = (await store.OpenAsync(UnsignedBuild.ManifestObject, 0, ifNoneMatch: null, cancellationToken))!;
+            return await BoundedReader.ReadAsync(found.Content, ManifestFormat.MaximumSize, UnsignedBuild.ManifestObject, time, cancellationToken);
         }
         catch (StoreObjectMissingException e)
         {
@@ -215,8 +221,7 @@ internal sealed class PushedReleases(TrustClient trust, IDisk disk, string dataD
         DateTimeOffset now = time.GetUtcNow();
         PushedRecord[] kept =
         [
-            .. disk.List(directory).Where(name => name.EndsWith(RecordSuffix, StringComparison.Ordinal)).Select(name => Read(Path.Combine(directory, name))).OfType<PushedRecord>()
-                .OrderByDescending(record => IsInUse(app, record)).ThenByDescending(record => record.At).Take(Most)
+            .. Records(app).OrderByDescending(record => IsInUse(app, record)).ThenByDescending(record => record.At).Take(Most)
                 .Where(record => IsInUse(app, record) || (now - record.At < (record.Whole ? WholeLife : PartLife) && !isDone(record))),
         ];
         if (kept.Length == 0)
@@ -261,6 +266,9 @@ internal sealed class PushedReleases(TrustClient trust, IDisk disk, string dataD
 
     private void Keep(ReleaseId id, Push push, bool whole) => disk.WriteAtomic(
         RecordPath(id.App, id.Digest), JsonSerializer.SerializeToUtf8Bytes(new PushedRecord(id.Version.Text, id.Digest.Hex, push.Unsigned, push.By, time.GetUtcNow(), whole), PushedJson.Default.PushedRecord), DurableOperations.Mode600);
+
+    private IEnumerable<PushedRecord> Records(AppName app) => disk.List(DirectoryOf(app)).Where(name => name.EndsWith(RecordSuffix, StringComparison.Ordinal))
+        .Select(name => Read(Path.Combine(DirectoryOf(app), name))).OfType<PushedRecord>();
 
     /// <returns>Null: there is none, or it is damaged and so of no use.</returns>
     private PushedRecord? Read(string path)

@@ -33,6 +33,7 @@ internal static class ConnectionText
         ["target_session_attrs"] = "PGTARGETSESSIONATTRS",
         ["channel_binding"] = "PGCHANNELBINDING",
         ["require_auth"] = "PGREQUIREAUTH",
+        ["gssencmode"] = "PGGSSENCMODE",
         // They protect, so that going on without them would be wrong: refused.
         ["sslpassword"] = "",
         ["sslcrl"] = "PGSSLCRL",
@@ -46,7 +47,7 @@ internal static class ConnectionText
 
     private static readonly string[] Ignored =
     [
-        "application_name", "fallback_application_name", "client_encoding", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "gssencmode", "krbsrvname",
+        "application_name", "fallback_application_name", "client_encoding", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "krbsrvname",
         "gsslib", "gssdelegation", "sslcompression", "sslsni", "sslnegotiation", "sslcertmode", "load_balance_hosts",
     ];
 
@@ -78,6 +79,7 @@ internal static class ConnectionText
         ["targetsessionattributes"] = "target_session_attrs",
         ["channelbinding"] = "channel_binding",
         ["requireauth"] = "require_auth",
+        ["gssencryptionmode"] = "gssencmode",
     };
 
     /// <param name="variable">Where the text comes from.</param>

@@ -106,7 +106,7 @@ internal static class Connections
         string text = last.Message;
         if (last is not NpgsqlException) return null;
         if (text.Contains("SSL connection requested", StringComparison.Ordinal)) return Refused("the server offers no TLS, but sslmode asks for it", "turn ssl on in postgresql.conf, or write sslmode=prefer where the way there is safe");
-        if (text.Contains("No password has been provided", StringComparison.Ordinal)) return Refused("the server wants a password, and there is none", "write it into the URL in the secrets file, or into a .pgpass that only root can read");
+        if (text.Contains("No password has been provided", StringComparison.Ordinal)) return Refused($"the server wants a password, and there is none{string.Concat(address.Warnings.Select(warning => $"; {PlainText.Of(warning, LongestText)}"))}", "write it into the URL in the secrets file, or into a .pgpass that only root can read");
         if (text.Contains("ChannelBinding", StringComparison.Ordinal)) return Refused("the server offers no channel binding, but channel_binding asks for it", "use TLS with SCRAM, or write channel_binding=prefer");
         if (text.Contains("uthentication method", StringComparison.Ordinal)) return Refused("the server asks for another way to prove who we are than require_auth lets it", "correct require_auth, or pg_hba.conf of the server");
         if (last.InnerException is EndOfStreamException or IOException) return Unreachable("the server, or what is before it, closed the connection", "see the server's log; it may be starting or shutting down, or this is no PostgreSQL");

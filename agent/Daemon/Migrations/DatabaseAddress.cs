@@ -134,6 +134,9 @@ internal sealed record DatabaseAddress(string ConnectionString)
                 if (Text(key) is not null) throw Wrong(key, "is not supported", "take it out");
             foreach ((string key, (string value, _)) in given)
                 if (value.Contains('\0', StringComparison.Ordinal) || value.EndsWith('\n')) throw Wrong(key, "holds a NUL or ends with a line feed", "take it out");   // the latter does not come through .NET's connection strings
+            // Kerberos is not spoken here; where it is only preferred, libpq too goes on without it.
+            if (Word("gssencmode") is "require") throw Wrong("gssencmode", "asks for encryption by Kerberos, which agentd does not speak", "encrypt with TLS: sslmode=verify-full, and take this out");
+            if (Word("gssencmode") is not (null or "disable" or "prefer")) throw Wrong("gssencmode", "is not known", "write disable or prefer");
             var parts = new NpgsqlConnectionStringBuilder { GssEncryptionMode = GssEncryptionMode.Disable };
             string[] hosts = [.. (Text("hostaddr") ?? Text("host") ?? DefaultHost).Split(',').Select(host => host.Length == 0 ? DefaultHost : host)];
             string[] ports = Ports(hosts.Length);

@@ -14,8 +14,8 @@ internal sealed record PointInTime(string Id, DateTimeOffset At, string? Deploym
 /// <remarks>All throw <see cref="OperatorException"/>, and leave the live database as it is then.</remarks>
 internal interface IRestorePoints
 {
-    /// <summary>Those of an app on this host, in no order.</summary>
-    IReadOnlyList<PointInTime> List(AppName app, DatabaseOptions options);
+    /// <summary>Those of an app that this host took, in no order.</summary>
+    Task<IReadOnlyList<PointInTime>> ListAsync(AppName app, DatabaseOptions options, CancellationToken cancellationToken);
 
     /// <param name="release">The version that runs; null: nothing.</param>
     /// <returns>For people: <c>restore point shop-12 of 2.1 GB</c>.</returns>

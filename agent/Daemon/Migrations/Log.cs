@@ -19,4 +19,7 @@ internal static partial class Log
 
     [LoggerMessage(1704, LogLevel.Warning, "{App}: the connection was lost in the commit of {Migration}; the ledger of {Database} says that it {Outcome} ({Deployment})")]
     public static partial void CommitLookedUp(this ILogger logger, AppName app, string migration, string database, string outcome, string deployment);
+
+    [LoggerMessage(1705, LogLevel.Warning, "{App}: on the way to {Database}: {Warning} ({Deployment})")]
+    public static partial void AddressWarning(this ILogger logger, AppName app, string database, string warning, string deployment);
 }

@@ -3,6 +3,7 @@ using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Health;
+using Npgsql;
 using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
 
 namespace Agent.Daemon.Migrations;
@@ -45,10 +46,14 @@ internal sealed class MigrationRun(
     /// <summary>This host's row may claim what will not be so, or is missing: it is to be written before anything runs, under the lock.</summary>
     public bool ToRegister { get; private set; }
 
+    private string ApplicationName => $"agentd {tools.Host} {deployment}";
+
     private Session Session => session ?? throw new InvalidOperationException("not connected");
 
     /// <summary>The row of this host says less than what is so when the target is kept.</summary>
     public bool HasLearnt => own is var (release, known) && (release != Target.Version.Text || !known.SetEquals(Target.Names));
+
+    private bool Migrates => target.Definition.Migrations is not null || source?.Definition.Migrations is not null;
 
     // What both know, and the older version: whichever of the two runs, no more is claimed.
     private IReadOnlySet<string> KnownToBoth => (Source is null ? Target.Names : Target.Names.Intersect(Source.Names)).ToHashSet(StringComparer.Ordinal);
@@ -71,10 +76,7 @@ internal sealed class MigrationRun(
         Pending = reader.Of(Target, seen, strict: !ignoreSchema);
         Guard = ignoreSchema ? new Guard.Go() : Guard.Of(seen, Target, Source);
         own = made ? await Session.Hosts.FindAsync(tools.Host, cancellationToken) : null;
-        if (own is var (release, known))
-            ToRegister = !known.IsSubsetOf(KnownToBoth) || !ReleaseVersion.TryParse(release, out ReleaseVersion? version) || version > Older;
-        else
-            ToRegister = made || target.Definition.Migrations is not null || source?.Definition.Migrations is not null;
+        ToRegister = !(own is var (release, known) && known.IsSubsetOf(KnownToBoth) && ReleaseVersion.TryParse(release, out ReleaseVersion? version) && version <= Older);
     }
 
     /// <summary>Waits for the lock, for as long as <paramref name="needed"/> says so, and looks again.</summary>
@@ -112,7 +114,17 @@ internal sealed class MigrationRun(
     /// <param name="committed">The target runs, and nothing else will.</param>
     public async Task RegisterAsync(bool committed, CancellationToken cancellationToken)
     {
-        if (Session.Locked) await Session.Ledger.MakeAsync(cancellationToken);
+        try
+        {
+            if (Session.Locked) await Session.Ledger.MakeAsync(cancellationToken);
+        }
+        catch (PostgresException e) when (e.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.ReadOnlySqlTransaction && !Migrates)
+        {
+            // Nothing of this release needs the ledger. Only a later one that contracts would miss the row, and that one cannot make the ledger either.
+            Say($"{database.Address.User} may not make agentd's tables, and no release of {database.App} has needed them yet: {Spoken.Line(e.MessageText, 300)}");
+            ToRegister = false;
+            return;
+        }
         if (committed) await Session.Hosts.WriteAsync(tools.Host, Target.Version.Text, Target.Names, cancellationToken);
         else await Session.Hosts.WriteAsync(tools.Host, Older.Text, KnownToBoth, cancellationToken);
         ToRegister = false;
@@ -207,12 +219,17 @@ internal sealed class MigrationRun(
         {
             failure = e;
         }
-        string after = await SchemaFingerprint.OfAsync(Session.Ledger, cancellationToken);
         if (failure is not null)
         {
-            if (after == before && !ranBefore) await Session.Ledger.RemoveAsync(name, cancellationToken);
-            throw failure;
+            // A command that fails while the database is away says nothing of its release.
+            OperatorException? away = await AwayAsync(async () =>
+            {
+                if (!ranBefore && await SchemaFingerprint.OfAsync(Session.Ledger, cancellationToken) == before) await Session.Ledger.RemoveAsync(name, cancellationToken);
+                await (await Connections.OpenAsync(database.Address, ApplicationName, cancellationToken)).DisposeAsync();
+            });
+            throw away is null ? failure : new OperatorException(away.Code, $"{failure.Message}; and then: {away.Message}", away.Remedy, failure);
         }
+        string after = await SchemaFingerprint.OfAsync(Session.Ledger, cancellationToken);
         if (after != before || (Target.Checksum.Length > 0 && !ranBefore))
         {
             if (ranBefore || after == before) await Session.Ledger.BeginAsync(after == before ? row with { Phase = Phase.Expand } : row, null, cancellationToken);
@@ -302,10 +319,29 @@ internal sealed class MigrationRun(
         }
     }
 
+    /// <summary>Asks something of the database.</summary>
+    /// <returns>Why it could not be asked, because it is away or lets nobody in; null: it could.</returns>
+    private async Task<OperatorException?> AwayAsync(Func<Task> ask)
+    {
+        try
+        {
+            await ask();
+            return null;
+        }
+        catch (OperatorException e)
+        {
+            return e;
+        }
+        catch (Exception e) when (SqlFault.IsOf(Session.Connection, e))
+        {
+            return SqlFault.Explain(e, database.Address.Shown, null);
+        }
+    }
+
     private async Task ConnectAsync(CancellationToken cancellationToken)
     {
         await CloseAsync();
-        session = await Session.OpenAsync(database, $"agentd {tools.Host} {deployment}", tools.Time, cancellationToken);
+        session = await Session.OpenAsync(database, ApplicationName, tools.Time, cancellationToken);
         session.Connection.Notice += (_, told) => Say($"{told.Notice.Severity}: {told.Notice.MessageText}");
     }
 

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
+using Agent.Daemon.Health;
 
 namespace Agent.Daemon.Migrations;
 
@@ -19,6 +20,11 @@ internal sealed class Migrator(MigrationTools tools) : IMigrator
     {
         begun[request.App] = request;
         MigrationRun run = Run(request, request.To, request.From, request.IgnoreSchema, messages);
+        foreach (string warning in run.Database.Address.Warnings)
+        {
+            tools.Logger.AddressWarning(request.App, run.Database.Address.Shown, Spoken.Line(warning, 300), request.Deployment);
+            run.Say(warning);
+        }
         try
         {
             return await run.ExplainAsync(async () =>
@@ -26,7 +32,7 @@ internal sealed class Migrator(MigrationTools tools) : IMigrator
                 await run.OpenAsync(cancellationToken);
                 if (request.RestorePoint is { } point)
                 {
-                    if (tools.Points.List(request.App, run.Database.Options).All(known => known.Id != point))
+                    if ((await tools.Points.ListAsync(request.App, run.Database.Options, cancellationToken)).All(known => known.Id != point))
                         throw new OperatorException(ExitCode.Refused, $"there is no restore point {point} on this host", $"agentctl db list --app {request.App}");
                     await run.LockAsync(static () => true, cancellationToken);
                     return new Migration(tools, run, request);
@@ -142,7 +148,7 @@ internal sealed class Migrator(MigrationTools tools) : IMigrator
             }
             catch (OperatorException e) when (e.Code != ExitCode.Unreachable)
             {
-                throw new OperatorException(ExitCode.NeedsOperator, e.Message, refusals.Choices([.. (run.Guard as Guard.TakeBack)?.Migrations.Select(pair => pair.Row) ?? []]), e);
+                throw new OperatorException(ExitCode.NeedsOperator, e.Message, await refusals.ChoicesAsync([.. (run.Guard as Guard.TakeBack)?.Migrations.Select(pair => pair.Row) ?? []], cancellationToken), e);
             }
         });
     }

@@ -14,32 +14,39 @@ internal sealed class Refusals(MigrationTools tools, MigrationRun run, AppName a
         {
             case Guard.Refuse(var rows):
                 string names = Migration.Few([.. rows.Select(applied => $"{applied.Row.Name} ({PhaseWords.Of(applied.Row.Phase)}, of {applied.Row.Release})")]);
-                throw new OperatorException(code, $"{run.Database.Address.Shown} has seen {names}, which {version} does not know", Choices(rows));
+                throw new OperatorException(code, $"{run.Database.Address.Shown} has seen {names}, which {version} does not know", await ChoicesAsync(rows, cancellationToken));
             case Guard.TakeBack(var migrations):
                 foreach ((AppliedRow applied, _) in migrations)
                 {
                     if (await run.OthersAsync(applied.Row.Name, know: true, cancellationToken) is [var other, ..])
-                        throw new OperatorException(code, $"{applied.Row.Name} cannot be taken back: {other.Host} runs {other.Release}, which knows it", Choices([.. migrations.Select(pair => pair.Row)]));
+                        throw new OperatorException(code, $"{applied.Row.Name} cannot be taken back: {other.Host} runs {other.Release}, which knows it", await ChoicesAsync([.. migrations.Select(pair => pair.Row)], cancellationToken));
                 }
                 break;
         }
     }
 
     /// <summary>The three ways on where code would meet a schema that it does not know, with what each costs.</summary>
-    public string Choices(IReadOnlyList<AppliedRow> rows)
+    public async Task<string> ChoicesAsync(IReadOnlyList<AppliedRow> rows, CancellationToken cancellationToken)
     {
-        string rollback = $"agentctl rollback {version} --app {app}";
-        string restore = PointBefore(rows.MinBy(applied => applied.Row.Started)) is { } point
-            ? $"{rollback} --restore-database {point.Id} (of {point.At.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z: what was written since, in {Span(tools.Time.GetUtcNow() - point.At)}, is lost)"
-            : "(no restore point from before is on this host)";
+        string rollback = $"agentctl rollback {version} --app {app}", restore;
+        try
+        {
+            restore = await PointBeforeAsync(rows.MinBy(applied => applied.Row.Started), cancellationToken) is { } point
+                ? $"{rollback} --restore-database {point.Id} (of {point.At.UtcDateTime:yyyy-MM-dd HH:mm:ss}Z: what was written since, in {Span(tools.Time.GetUtcNow() - point.At)}, is lost)"
+                : "(this host has no restore point from before)";
+        }
+        catch (OperatorException e)
+        {
+            restore = $"(which restore points there are is not known: {e.Message})";
+        }
         return $"choose one: {restore}; {rollback} --ignore-schema ({version} meets a schema that it does not know); or publish a mended release and deploy that";
     }
 
     /// <summary>The one that was taken for the deployment that brought a migration; else the newest before it.</summary>
-    private PointInTime? PointBefore(AppliedRow? oldest)
+    private async Task<PointInTime?> PointBeforeAsync(AppliedRow? oldest, CancellationToken cancellationToken)
     {
         if (oldest is null) return null;
-        IReadOnlyList<PointInTime> points = tools.Points.List(app, run.Database.Options);
+        IReadOnlyList<PointInTime> points = await tools.Points.ListAsync(app, run.Database.Options, cancellationToken);
         return points.Where(point => point.Deployment == oldest.Row.Deployment && point.At <= oldest.Row.Started).MaxBy(point => point.At)
             ?? points.Where(point => point.At < oldest.Row.Started).MaxBy(point => point.At);
     }

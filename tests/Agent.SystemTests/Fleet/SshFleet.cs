@@ -15,6 +15,11 @@ public sealed class SshFleet : IAsyncLifetime
             ControlMaster auto
             ControlPath /root/.ssh/shared-%C
             ControlPersist 60
+        Host restricted
+            HostName web
+            HostKeyAlias web
+            IdentityFile /root/.ssh/only
+            IdentitiesOnly yes
         Host behind
             HostName web
             HostKeyAlias web
@@ -35,6 +40,7 @@ public sealed class SshFleet : IAsyncLifetime
     internal async Task UpAsync(CancellationToken cancellationToken)
     {
         if (isUp) return;
+        Assert.True(hosts.Count == 0, "the hosts did not come up");
         Client = await AddAsync(AgentHost.ClientUpAsync("client", "ssh", cancellationToken));
         string key = await SshHost.MakeKeyAsync(Client, cancellationToken);
         Jump = await AddAsync(TestHost.UpAsync("jump", new TestHostOptions { Network = "ssh" }, cancellationToken));

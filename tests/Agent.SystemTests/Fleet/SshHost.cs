@@ -8,8 +8,8 @@ internal static class SshHost
 {
     private const string Configuration = "/etc/ssh/test_sshd_config", HostKey = "/etc/ssh/test_host_key", Accepted = "/etc/ssh/test_accepted_keys", Unit = "sshd-test";
 
-    /// <summary>Where tests/run.sh unpacks sshd, beside the tests' own output, when the machine has none.</summary>
-    private static readonly string s_unpacked = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../sshd"));
+    /// <summary>Where tests/run.sh unpacks sshd when the machine has none.</summary>
+    private static readonly string s_unpacked = Unpacked();
 
     /// <summary>Null where there is an sshd to be had; else what to do about it.</summary>
     public static string? Lacks() =>
@@ -80,4 +80,11 @@ internal static class SshHost
     /// <summary>Runs shell inside, which must succeed.</summary>
     public static async Task<string> RunAsync(TestHost host, string script, CancellationToken cancellationToken) =>
         (await host.RunAsync(["sh", "-euc", script], cancellationToken)).Succeeded().TrimEnd('\n');
+
+    private static string Unpacked()
+    {
+        string repository = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(repository, "Agent.sln"))) repository = Path.GetDirectoryName(repository) ?? throw new InvalidOperationException("not run from a clone");
+        return Path.Combine(repository, "tests/Agent.SystemTests/bin/sshd");
+    }
 }

@@ -24,6 +24,18 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
     }
 
     [Fact]
+    public async Task A_key_may_be_good_for_this_alone()
+    {
+        await UpAsync();
+        await SshHost.RunAsync(fleet.Client, "ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/only", Cancel);
+        string only = await SshHost.RunAsync(fleet.Client, "cat /root/.ssh/only.pub", Cancel);
+        await fleet.Web.ShellAsync($"echo 'restrict,command=\"agentctl dial-stdio\" {only}' >>/etc/ssh/test_accepted_keys", Cancel);
+        (await AgentctlAsync("status", "--host", "ssh://deploy@restricted")).Succeeded();
+        CommandResult shell = await fleet.Client.RunAsync(["sh", "-c", "ssh deploy@restricted id </dev/null"], Cancel);
+        Assert.DoesNotContain("uid=", shell.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_shared_connection_is_used_and_stays_for_others()
     {
         await UpAsync();
@@ -50,9 +62,9 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
         await SshHost.RunAsync(fleet.Client, $"cp {Known} {Known}.right; sed -i \"s|^web .*|web $(cut -d' ' -f1,2 /root/.ssh/id_ed25519.pub)|\" {Known}", Cancel);
         try
         {
-            await AssertFailsAsync(5, "shows another host key than the one that ssh knows", "ssh-keygen -R web", "status", "--host", Deploy);
+            await AssertFailsAsync(5, "ssh://deploy@web: it shows another host key than the one that ssh knows", "ssh-keygen -R web", "status", "--host", Deploy);
             await SshHost.RunAsync(fleet.Client, $": >{Known}", Cancel);
-            await AssertFailsAsync(5, "ssh does not know the host key of", "compare the fingerprint", "status", "--host", Deploy);
+            await AssertFailsAsync(5, "ssh does not know its host key yet", "compare the fingerprint", "status", "--host", Deploy);
         }
         finally
         {
@@ -65,15 +77,15 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
     {
         await UpAsync();
         await AssertFailsAsync(5, "you may not talk to agentd", "sudo usermod -aG agentd USER", "status", "--host", "ssh://stranger@web");
-        await AssertFailsAsync(5, "does not let you in: nobody-at-all@web: Permission denied (publickey)", "authorized_keys", "status", "--host", "ssh://nobody-at-all@web");
+        await AssertFailsAsync(5, "it does not let you in: nobody-at-all@web: Permission denied (publickey)", "authorized_keys", "status", "--host", "ssh://nobody-at-all@web");
     }
 
     [Fact]
     public async Task A_host_that_does_not_answer_to_ssh_is_told()
     {
         await UpAsync();
-        await AssertFailsAsync(4, "nothing answers to ssh at", "sshd runs there", "status", "--host", "ssh://web:2222");
-        await AssertFailsAsync(4, "nobody knows the address of", "typing error", "status", "--host", "ssh://no-such-host");
+        await AssertFailsAsync(4, "nothing there answers to ssh", "sshd runs there", "status", "--host", "ssh://web:2222");
+        await AssertFailsAsync(4, "nobody knows its address", "typing error", "status", "--host", "ssh://no-such-host");
     }
 
     [Fact]
@@ -83,7 +95,7 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
         await fleet.Web.ShellAsync("mv /usr/bin/agentctl /usr/bin/agentctl.away", Cancel);
         try
         {
-            await AssertFailsAsync(4, "there is no agentctl on", "agentctl host bootstrap ssh://deploy@web", "status", "--host", Deploy);
+            await AssertFailsAsync(4, "there is no agentctl there", "agentctl host bootstrap ssh://deploy@web", "status", "--host", Deploy);
         }
         finally
         {

@@ -24,6 +24,17 @@ public sealed class AgentApiTests : IDisposable
     }
 
     [Fact]
+    public async Task Tells_a_caller_who_it_is_here_and_what_time_it_is()
+    {
+        if (!Environment.IsPrivilegedProcess) Assert.Skip("only root has a role: run the tests as root");
+        await using ApiHost api = await ApiHost.StartAsync(SocketPath);
+        DateTimeOffset before = TimeProvider.System.GetUtcNow();
+        GetVersionResponse told = await api.Client.GetVersionAsync(new GetVersionRequest(), cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Equal(("uid 0 (root)", "admin"), (told.By, told.Role));
+        Assert.InRange(told.Now.ToDateTimeOffset(), before, TimeProvider.System.GetUtcNow());
+    }
+
+    [Fact]
     public async Task An_operators_error_comes_with_its_remedy_and_exit_status()
     {
         await using ApiHost api = await ApiHost.StartAsync(SocketPath);

@@ -1,12 +1,15 @@
 using Agent.Artifacts.Durable;
 using Agent.Cli;
 using Agent.Daemon.Api;
+using Agent.Daemon.Deployments;
+using Agent.Daemon.Migrations;
 using Agent.Tests.Fakes;
 using Agent.Tests.Migrations.RestorePoints;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Agent.Tests.Api;
 
@@ -29,8 +32,9 @@ public sealed class DatabaseApiTests(PostgresServer server) : IAsyncLifetime
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System).AddSingleton<Agent.Daemon.Configuration.IConfiguration>(host);
         builder.AddAgentApi(host.Agent with { Socket = SocketPath, Data = directory.Path });
+        var tools = new MigrationTools(host, null!, new Disk(), new DeploymentRestorePoints(host.Points), static _ => null, "web-1", TimeProvider.System, new Random(1), NullLogger.Instance);
         // Behind the other calls there is nothing.
-        builder.Services.AddSingleton(services => new DatabaseService(services.GetRequiredService<ApiCalls>(), world.Engine, host, host.Points, null!, null!, null!, null!));
+        builder.Services.AddSingleton(services => new DatabaseService(services.GetRequiredService<ApiCalls>(), world.Engine, host, host.Points, null!, null!, null!, new MigrationList(tools, world.Engine, world.Installed)));
         app = builder.Build();
         app.MapGrpcService<DatabaseService>();
         await app.StartAsync(TestContext.Current.CancellationToken);
@@ -72,13 +76,46 @@ public sealed class DatabaseApiTests(PostgresServer server) : IAsyncLifetime
     public async Task A_host_that_migrates_is_not_met_by_a_restore()
     {
         string id = (await RunAsync("db", "backup")).Text.Split(' ')[0];
-        await using var other = await Daemon.Migrations.Session.OpenAsync(
-            new Daemon.Migrations.AppDatabase(RestorePointHost.Shop, host!.Options, host.Address), "agentd web-2 shop-3", TimeProvider.System, TestContext.Current.CancellationToken);
+        await using var other = await Session.OpenAsync(
+            new AppDatabase(RestorePointHost.Shop, host!.Options, host.Address), "agentd web-2 shop-3", TimeProvider.System, TestContext.Current.CancellationToken);
         Assert.True(await other.TryLockAsync(TestContext.Current.CancellationToken));
         (int exit, string text) = await RunAsync("db", "restore", id, "--yes");
         Assert.Equal(5, exit);
         Assert.Contains("is being migrated by agentd web-2 shop-3", text, StringComparison.Ordinal);
         Assert.Single(await host.DatabasesAsync());
+    }
+
+    [Fact]
+    public async Task A_password_file_that_was_passed_over_is_told_with_the_address()
+    {
+        string file = directory.Write("passwords", "*:*:*:*:sesame\n");
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.GroupRead);
+        host!.Url = $"postgres://shop@db.example/shop?passfile={file}";
+        (int exit, string text) = await RunAsync("db", "url");
+        Assert.Equal((0, $"postgres://shop@db.example:5432/shop\nwarning: {file} is open to others than its owner (chmod 600), and is ignored\n"), (exit, text));
+    }
+
+    [Fact]
+    public async Task What_the_database_has_seen_is_listed_and_a_host_is_forgotten()
+    {
+        CancellationToken cancel = TestContext.Current.CancellationToken;
+        Assert.Equal(5, (await RunAsync("db", "forget", "web-2")).Exit);
+        await using (Session session = await Session.OpenAsync(new AppDatabase(RestorePointHost.Shop, host!.Options, host.Address), "agentd web-2 shop-3", TimeProvider.System, cancel))
+        {
+            await session.Ledger.MakeAsync(cancel);
+            await session.Ledger.BeginAsync(new LedgerRow("0001_t.sql", new string('a', 64), Phase.Expand, "v1.0.0", null, "web-2", "shop-3", default, null, 1), null, cancel);
+            await session.Ledger.FinishAsync("0001_t.sql", 1, new string('a', 64), cancel);
+            await session.Hosts.WriteAsync("web-2", "v1.0.0", ["0001_t.sql"], cancel);
+        }
+        (int exit, string text) = await RunAsync("db", "migrations");
+        Assert.Equal(0, exit);
+        Assert.Contains("0001_t.sql", text, StringComparison.Ordinal);
+        Assert.Contains("web-2", text, StringComparison.Ordinal);
+        (exit, text) = await RunAsync("db", "forget", "web-3");
+        Assert.Equal(5, exit);
+        Assert.Contains("name one of web-2", text, StringComparison.Ordinal);
+        Assert.Equal((0, "web-2 is forgotten: contracting migrations do not wait for it, and run with the next deployment\n"), await RunAsync("db", "forget", "web-2"));
+        Assert.Equal(["0"], await server.QueryAsync(host.Database, "SELECT count(*) FROM agentd.host"));
     }
 
     [Fact]

@@ -1,53 +1,25 @@
-using Agent.Artifacts.Durable;
 using Agent.Cli;
-using Agent.Daemon.Api;
-using Agent.Daemon.Health;
 using Agent.Daemon.State;
-using Agent.Daemon.Tracking;
 using Agent.Tests.Fakes;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
-using Microsoft.Extensions.Logging;
 
 namespace Agent.Tests.Api;
 
 /// <summary>agentctl, the API and the engine together; only the world below the engine is simulated.</summary>
 public sealed class EngineApiTests : IAsyncLifetime
 {
-    private readonly string directory = Directory.CreateTempSubdirectory("agentapi-").FullName;
     private readonly World world = World.New();
-    private WebApplication? app;
-
-    private string SocketPath => Path.Combine(directory, "agentd.sock");
+    private WorldAgent? agent;
 
     public async ValueTask InitializeAsync()
     {
         if (!Environment.IsPrivilegedProcess) Assert.Skip("only root may deploy: run the tests as root");
-        WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders();
-        builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System).AddSingleton<Agent.Daemon.Configuration.IConfiguration>(world.Configuration);
-        builder.AddAgentApi(world.Configuration.Agent with { Socket = SocketPath, Data = directory });
-        builder.Services.AddSingleton(services => new HealthWatch(
-            () => [World.Shop], world.Engine.State, world.Engine.Running, new Round(world.System, new PassingProbe()), TimeProvider.System, services.GetRequiredService<ILogger<HealthWatch>>()));
-        builder.Services.AddSingleton(services => new AgentService(
-            world.Engine, world.Configuration, world.System, new PassingProbe(), services.GetRequiredService<HealthWatch>(),
-            new TrackingService(world.Configuration, world.Source, world.Engine.StartAsync, world.Engine.State, () => new StoreFreshness(false, []),
-                TimeProvider.System, new Random(1), services.GetRequiredService<ILogger<TrackingService>>()),
-            services.GetRequiredService<ApiCalls>(), services.GetRequiredService<UnsignedPushes>(), services.GetRequiredService<AuditLog>(), TimeProvider.System));
-        app = builder.Build().MapAgentApi();
-        await app.StartAsync(TestContext.Current.CancellationToken);
+        agent = await WorldAgent.StartAsync(world);
     }
 
     public async ValueTask DisposeAsync()
     {
-        if (app is not null)
-        {
-            await app.StopAsync();
-            await app.DisposeAsync();
-        }
+        if (agent is not null) await agent.DisposeAsync();
         world.Dispose();
-        Directory.Delete(directory, recursive: true);
     }
 
     [Fact]
@@ -136,13 +108,7 @@ public sealed class EngineApiTests : IAsyncLifetime
     private async Task<(int Exit, string Text)> RunAsync(params string[] words)
     {
         using var text = new StringWriter { NewLine = "\n" };
-        int exit = await AgentCtl.RunAsync([.. words, "--socket", SocketPath], text, text, TestContext.Current.CancellationToken);
+        int exit = await AgentCtl.RunAsync([.. words, "--socket", agent!.Socket], text, text, TestContext.Current.CancellationToken);
         return (exit, text.ToString());
-    }
-
-    private sealed class PassingProbe : Daemon.Deployments.IHealthProbe
-    {
-        public Task<Daemon.Deployments.CheckAnswer> ProbeAsync(Daemon.Configuration.AppDefinition app, Daemon.Configuration.CheckOptions check, CancellationToken cancellationToken) =>
-            Task.FromResult(new Daemon.Deployments.CheckAnswer(check.Name, true, "200"));
     }
 }

@@ -25,7 +25,10 @@ internal sealed partial class FakeAgent : AgentService.AgentServiceBase
     public TaskCompletionSource Cut { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public override Task<GetVersionResponse> GetVersion(GetVersionRequest request, ServerCallContext context) =>
-        Task.FromResult(new GetVersionResponse { Version = "0.1.0" });
+        Task.FromResult(new GetVersionResponse { Version = "0.1.0", By = "uid 1000 (ann)", Role = "deployer", Now = Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow + Clock) });
+
+    /// <summary>How far its clock is ahead.</summary>
+    public TimeSpan Clock { get; set; }
 
     public override Task<GetStatusResponse> GetStatus(GetStatusRequest request, ServerCallContext context)
     {
@@ -51,6 +54,7 @@ internal sealed partial class FakeAgent : AgentService.AgentServiceBase
             Attention = "deployment d3 of v0.2.0 failed and could not be undone: blog.service ended with exit status 1 (agentctl why d3)",
             Running = Begun("d4", "v0.2.1"),
             PassedOver = "v0.3.0",
+            Unsigned = new UnsignedPush { Version = "v0.0.0-push.20261120114500", By = "uid 1000 (ann)", At = At(-900) },
             Pin = new PersonsWish { By = "uid 0 (root)", Since = At(-60), Version = "v0.2.1" },
         };
         blog.Running.App = "blog";

@@ -17,10 +17,12 @@ internal sealed partial class FakeDatabase
             Url = "postgres://shop:sesame@db.example:5432/shop",
             Environment = { ["PGHOST"] = "db.example", ["PGPORT"] = "5432", ["PGUSER"] = "shop", ["PGPASSWORD"] = "sesame", ["PGDATABASE"] = "shop" },
         }
-        : new GetDatabaseUrlResponse { Url = "postgres://shop@db.example:5432/shop" });
+        : request.App == "blog"
+            ? new GetDatabaseUrlResponse { Url = "postgres://blog@127.0.0.1:5432/blog", Warnings = { "/root/.pgpass is open to others than its owner (chmod 600), and is ignored" } }
+            : new GetDatabaseUrlResponse { Url = "postgres://shop@db.example:5432/shop" });
 
     public override Task<GetDatabaseStatsResponse> GetDatabaseStats(GetDatabaseStatsRequest request, ServerCallContext context) => Task.FromResult(request.App == "blog"
-        ? new GetDatabaseStatsResponse { Database = "postgres://blog@127.0.0.1:5432/blog", ServerVersion = "15.18", SizeBytes = 7_600_000, Connections = 3, MaxConnections = 100, CacheHitRatio = -1 }
+        ? new GetDatabaseStatsResponse { Database = "postgres://blog@127.0.0.1:5432/blog", ServerVersion = "15.18", SizeBytes = 7_600_000, Connections = 3, MaxConnections = 100, CacheHitRatio = -1, Warnings = { "/root/.pgpass is open to others than its owner (chmod 600), and is ignored\e[2J" } }
         : new GetDatabaseStatsResponse
         {
             Database = "postgres://shop@db.example:5432/shop",

@@ -29,7 +29,7 @@ internal sealed partial class FakeDatabase
     public override async Task TakeRestorePoint(TakeRestorePointRequest request, IServerStreamWriter<RestorePointEvent> responseStream, ServerCallContext context)
     {
         if (request.App == "blog") throw Error(StatusCode.FailedPrecondition, "a restore point may take 2100 MB, and /var/lib/agentd/restore-points/blog has room for 900 MB", "make room there", 5);
-        await responseStream.WriteAsync(new RestorePointEvent { Progress = new DatabaseProgress { Message = "dumping shop" } });
+        await responseStream.WriteAsync(new RestorePointEvent { Progress = new DatabaseProgress { Message = "dumping shop", Done = 600_000_000, Total = 2_100_000_000 } });
         await responseStream.WriteAsync(new RestorePointEvent { Point = Newest });
     }
 

@@ -55,5 +55,5 @@ public class HelpTests
     private static string Repository([CallerFilePath] string here = "") => Path.GetFullPath(Path.Combine(Path.GetDirectoryName(here)!, "../../.."));
 
     private static IEnumerable<string> Walk(Command command, string path) =>
-        command.Subcommands.SelectMany(child => Walk(child, $"{path} {child.Name}".Trim())).Prepend(path);
+        command.Subcommands.Where(child => !child.Hidden).SelectMany(child => Walk(child, $"{path} {child.Name}".Trim())).Prepend(path);
 }

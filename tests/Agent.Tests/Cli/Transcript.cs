@@ -1,5 +1,7 @@
 using System.Text;
 using Agent.Cli;
+using Agent.Cli.Hosts;
+using Agent.Cli.Rendering;
 
 namespace Agent.Tests.Cli;
 
@@ -12,7 +14,8 @@ namespace Agent.Tests.Cli;
 /// </code>
 /// Lines that begin with <c>#</c> outside of an answer are comments.
 /// </summary>
-internal sealed class Transcript(string text)
+/// <param name="workplace">Null: one without files.</param>
+internal sealed class Transcript(string text, Workplace? workplace = null)
 {
     private const string Prompt = "$ agentctl";
 
@@ -37,12 +40,14 @@ internal sealed class Transcript(string text)
         return replayed.ToString().TrimEnd('\n') + "\n";
     }
 
-    private static async Task<string> RunAsync(string words, Func<IReadOnlyList<string>, IReadOnlyList<string>> arguments, IReadOnlyDictionary<string, string> places)
+    private async Task<string> RunAsync(string words, Func<IReadOnlyList<string>, IReadOnlyList<string>> arguments, IReadOnlyDictionary<string, string> places)
     {
         foreach ((string place, string word) in places) words = words.Replace(word, place, StringComparison.Ordinal);
         using var output = new StringWriter { NewLine = "\n" };
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        int exit = await AgentCtl.RunAsync(arguments(words.Split(' ', StringSplitOptions.RemoveEmptyEntries)), output, output, limit.Token);
+        int exit = await AgentCtl.RunAsync(
+            arguments(words.Split(' ', StringSplitOptions.RemoveEmptyEntries)), Terminal.Plain(output, output), TimeProvider.System, limit.Token,
+            workplace ?? new Workplace("/nonexistent", "/", "/"));
         string answer = output.ToString();
         foreach ((string place, string word) in places) answer = answer.Replace(place, word, StringComparison.Ordinal);
         if (answer.Length > 0 && !answer.EndsWith('\n')) answer += "\n";

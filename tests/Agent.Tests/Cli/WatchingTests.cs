@@ -63,6 +63,15 @@ public sealed class WatchingTests(FakeHost host) : IClassFixture<FakeHost>
     }
 
     [Fact]
+    public async Task On_a_terminal_a_dump_tells_how_far_it_is()
+    {
+        using var error = new StringWriter { NewLine = "\n" };
+        var terminal = new Terminal(TextWriter.Null, error, outputIsTerminal: true, errorIsTerminal: true, colour: true);
+        Assert.Equal(0, await AgentCtl.RunAsync(["db", "backup", "--app", "shop", "--socket", host.Socket], terminal, TimeProvider.System, TestContext.Current.CancellationToken));
+        Assert.Contains("dumping shop  600.0 MB of 2.1 GB (28 %)", error.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task On_a_terminal_without_colour_a_table_has_none()
     {
         using var output = new StringWriter { NewLine = "\n" };

@@ -35,13 +35,18 @@ public sealed class ConfigurationFilesTests : IDisposable
               viewer: [watchers, LDAP.users@example.com]
               deployer: [wheel]
               admin: []
+            unsigned_push:
+              apps: [shop]
+              by: [ann, ci-runner]
             """);
         AgentOptions agent = Load().Agent;
         Assert.Equal(["watchers", "LDAP.users@example.com"], agent.Viewers);
         Assert.Equal(["wheel"], agent.Deployers);
         Assert.Empty(agent.Admins);
+        Assert.Equal(["shop"], agent.UnsignedPush!.Apps);
+        Assert.Equal(["ann", "ci-runner"], agent.UnsignedPush.By);
         AgentOptions expected = new("https://releases.example.com/shop", TimeSpan.FromSeconds(5), "/opt/apps", "/data/agentd", "/run/systemd/system", "/run/a.sock") { History = 10 };
-        Assert.Equal(expected, agent with { Viewers = expected.Viewers, Deployers = expected.Deployers, Admins = expected.Admins });
+        Assert.Equal(expected, agent with { Viewers = expected.Viewers, Deployers = expected.Deployers, Admins = expected.Admins, UnsignedPush = null });
     }
 
     [Fact]
@@ -137,6 +142,11 @@ public sealed class ConfigurationFilesTests : IDisposable
     [InlineData("roles:\n  viewer: a", ":2: roles.viewer is not a list")]
     [InlineData("roles:\n  admin: [a b]", ":2: roles.admin[0] is 'a b', which is no group's name")]
     [InlineData("roles:\n  admin:\n    - a\n    - a", ":4: roles.admin[1] is a once more")]
+    [InlineData("unsigned_push: true", ":1: unsigned_push is not a map")]
+    [InlineData("unsigned_push:\n  apps: [shop]", ":1: unsigned_push does not say both for which apps and by whom")]
+    [InlineData("unsigned_push:\n  apps: []\n  by: [ann]", ":1: unsigned_push does not say both")]
+    [InlineData("unsigned_push:\n  apps: [Shop]\n  by: [ann]", ":2: unsigned_push.apps[0] is wrong: 'Shop' is not an app name")]
+    [InlineData("unsigned_push:\n  apps: [shop]\n  by: ['*']", ":3: unsigned_push.by[0] is '*', which is no name of a user or caller")]
     public void Refuses_in_agentd_yaml(string yaml, string problem)
     {
         directory.Write("agentd.yaml", yaml);

@@ -18,6 +18,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
     {
         { "## agentd.yaml", ConfigurationKeys.Agent },
         { "### roles", ConfigurationKeys.Roles },
+        { "### unsigned_push", ConfigurationKeys.UnsignedPush },
         { "### listen", ConfigurationKeys.Listen },
         { "## apps.d/APP.yaml", ConfigurationKeys.App },
         { "### deadlines", ConfigurationKeys.Steps },
@@ -118,7 +119,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
         directory.Write("agentd.yaml", shown);
         AgentOptions options = ConfigurationFiles.Load(directory.Path, new Disk()).Agent;
         AgentOptions defaults = AgentFile.Defaults with { Store = "https://releases.example.com/", Listener = new ListenerOptions(new IPEndPoint(IPAddress.Any, 7443)) };
-        Assert.Equal(defaults, options with { Viewers = defaults.Viewers, Deployers = defaults.Deployers, Admins = defaults.Admins });
+        Assert.Equal(defaults, options with { Viewers = defaults.Viewers, Deployers = defaults.Deployers, Admins = defaults.Admins, UnsignedPush = null });   // which has no default to show
         Assert.Equal([defaults.Viewers, defaults.Deployers, defaults.Admins], [options.Viewers, options.Deployers, options.Admins]);
     }
 

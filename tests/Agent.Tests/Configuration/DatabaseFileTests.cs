@@ -50,6 +50,7 @@ public sealed class DatabaseFileTests : IDisposable
         Assert.Null(Read("database: {restore_points: none}").Database!.RestorePoints);
         RestorePointOptions own = Read("database: {restore_points: {command: /usr/bin/pgbackrest backup, restore_command: /usr/local/bin/back}}").Database!.RestorePoints!;
         Assert.Equal(("/usr/bin/pgbackrest backup", "/usr/local/bin/back"), (own.Command, own.RestoreCommand));
+        Assert.Equal(("/srv/store", null), Read("database: {restore_points: {store: /srv/store}}").Database!.RestorePoints is { } points ? (points.Store, points.Directory) : default);
     }
 
     [Fact]
@@ -115,6 +116,11 @@ public sealed class DatabaseFileTests : IDisposable
     [InlineData("database: {restore_points: {directory: backup}}", "database.restore_points.directory is 'backup'")]
     [InlineData("database: {restore_points: {keep: 0}}", "database.restore_points.keep is '0'; write a whole number from 1 to 1000")]
     [InlineData("database: {restore_points: {command: pgbackrest backup}}", "database.restore_points.command is wrong: it is no program of the host; write its absolute path")]
+    [InlineData("database: {restore_points: {store: https://releases.example.com/}}", "database.restore_points.store is wrong: https://releases.example.com/ can only be read; name the directory that the web server serves")]
+    [InlineData("database: {restore_points: {store: s4://bucket}}", "database.restore_points.store is wrong: 's4://bucket' is no store")]
+    [InlineData("database: {restore_points: {store: backup}}", "database.restore_points.store is wrong: 'backup' is no place for it")]
+    [InlineData("database: {restore_points: {store: /srv/store, directory: /backup}}", "database.restore_points.store is here besides directory")]
+    [InlineData("database: {restore_points: {store: /srv/store, command: /bin/a}}", "database.restore_points.store is for dumps of pg_dump")]
     [InlineData("database: {restore_points: {restore_command: /bin/a}}", "database.restore_points.restore_command is here without command")]
     [InlineData("database: {restore_points: {command: /bin/a, jobs: 2}}", "database.restore_points.jobs is only for pg_dump")]
     [InlineData("migrations: db", "migrations is here without database; write 'database: DATABASE_URL'")]

@@ -168,6 +168,13 @@ public sealed class EffectiveTests : IDisposable
     }
 
     [Fact]
+    public void Shows_the_store_of_restore_points()
+    {
+        directory.Write("apps.d/shop.yaml", "command: bin/shop\ndatabase: {restore_points: {store: /srv/store}}\n");
+        Assert.Contains("  restore_points:\n    store: /srv/store\n    keep: 5\n    jobs: 1\n", Load().Effective(Shop, null), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Shows_that_nothing_is_backed_up_or_migrated()
     {
         directory.Write("apps.d/shop.yaml", "database: {restore_points: none}\nmigrations: none\n");

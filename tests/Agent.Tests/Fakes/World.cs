@@ -205,6 +205,13 @@ internal sealed class World : IDisposable
         /// <summary>What reading a channel or a range ends in; null: it is read.</summary>
         public OperatorException? Unread { get; set; }
 
+        /// <summary>What was pushed.</summary>
+        public Func<Digest, PushedRelease?> Pushed { get; set; } = _ => null;
+
+        public PushedRelease? FindPushed(AppName app, Digest digest) => Pushed(digest);
+
+        public PushedRelease? FindPushed(AppName app, ReleaseVersion version) => Pushed(DigestOf(version.Text)) is { Unsigned: false } pushed ? pushed : null;
+
         /// <summary>What every question waits for.</summary>
         public Task Answers { get; set; } = Task.CompletedTask;
 
@@ -271,7 +278,7 @@ internal sealed class World : IDisposable
         private static readonly CheckOptions.Http Up = new(
             "http /up", new Uri("http://127.0.0.1/up"), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1), 1, 3);
 
-        public AgentOptions Agent => agent;
+        public AgentOptions Agent { get; set; } = agent;
 
         public IReadOnlyList<AppOptions> Apps => Known ? [App(Shop)] : [];
 

@@ -76,6 +76,37 @@ public sealed class CommandTests(PostgresServer server)
         else Assert.Null(await shop.Host().UndoAsync(request, shop.Messages, Cancel));
     }
 
+    [Theory]
+    [InlineData("the server has no connection left")]
+    [InlineData("the connection to ")]
+    [InlineData("is not permitted to log in")]
+    public async Task One_that_fails_while_the_database_is_away_is_not_the_releases_fault(string away)
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        shop.Command = async (_, _, _) =>
+        {
+            await shop.ExecuteAsync(away switch
+            {
+                "the connection to " => $"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{shop.Name}'",
+                "the server has no connection left" => $"ALTER ROLE {shop.Name} CONNECTION LIMIT 1",
+                _ => $"ALTER ROLE {shop.Name} NOLOGIN",
+            });
+            return new CommandEnd(false, "exit status 3", ["could not connect"]);
+        };
+        DatabaseUser one = shop.Release("v1.0.0", (MigrationOptions?)null), two = shop.Release("v1.1.0", s_migrate);
+        MigrationRequest request = shop.Request(one, two);
+        await using (IMigration migration = await shop.Host().BeginAsync(request, shop.Messages, Cancel))
+        {
+            OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => migration.MigrateAsync(shop.Messages, Cancel));
+            Assert.StartsWith("the migration command failed: exit status 3: could not connect; and then: ", e.Message, StringComparison.Ordinal);
+            Assert.Contains(away, e.Message, StringComparison.Ordinal);
+            Assert.Equal(away.Contains("log in", StringComparison.Ordinal) ? ExitCode.Refused : ExitCode.Unreachable, e.Code);
+        }
+        await shop.ExecuteAsync($"ALTER ROLE {shop.Name} LOGIN CONNECTION LIMIT -1");
+        Assert.Null(await shop.Host().UndoAsync(request, shop.Messages, Cancel));
+        Assert.Equal("", await shop.LedgerAsync());
+    }
+
     [Fact]
     public async Task With_files_it_runs_only_when_one_of_them_has_changed()
     {

@@ -149,17 +149,15 @@ public sealed class ConnectionsTests(PostgresServer server) : IDisposable
     {
         using var secure = new PostgresServer();
         string name = await secure.NewDatabaseAsync();
-        OpenSsl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.crt");
-        OpenSsl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", "server.key", "-out", "server.csr");
-        OpenSsl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2", "-copy_extensions", "copy", "-out", "server.crt");
-        OpenSsl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=stranger", "-keyout", "other.key", "-out", "other.crt");
+        Authority("ca");
+        Certificate("server", "localhost", "ca");
+        Authority("other");
         string authority = Path.Combine(directory.Path, "ca.crt"), stranger = Path.Combine(directory.Path, "other.crt");
         string[] hba = [$"hostssl all all 127.0.0.1/32 scram-sha-256", "host postgres postgres 127.0.0.1/32 scram-sha-256"];
+        foreach (string file in new[] { "server.crt", "server.key" }) await GiveAsync(secure, file, File.ReadAllText(Path.Combine(directory.Path, file)));
+        await GiveAsync(secure, "pg_hba.conf", string.Join('\n', hba));
         await secure.ExecuteAsync(
             "postgres",
-            $"COPY (SELECT '{File.ReadAllText(Path.Combine(directory.Path, "server.crt")).TrimEnd().Replace("\n", "' UNION ALL SELECT '", StringComparison.Ordinal)}') TO PROGRAM 'cat > {secure.DataDirectory}/data/server.crt'",
-            $"COPY (SELECT '{File.ReadAllText(Path.Combine(directory.Path, "server.key")).TrimEnd().Replace("\n", "' UNION ALL SELECT '", StringComparison.Ordinal)}') TO PROGRAM 'umask 077; cat > {secure.DataDirectory}/data/server.key'",
-            $"COPY (SELECT '{string.Join("' UNION ALL SELECT '", hba)}') TO PROGRAM 'cat > {secure.DataDirectory}/data/pg_hba.conf'",
             "ALTER SYSTEM SET ssl = on",
             "SELECT pg_reload_conf()");
         string url = secure.UrlOf(name), byName = url.Replace("127.0.0.1", "localhost", StringComparison.Ordinal);
@@ -179,6 +177,52 @@ public sealed class ConnectionsTests(PostgresServer server) : IDisposable
         Assert.Equal(ExitCode.Refused, plain.Code);
         Assert.Contains($"the server does not let {name} in from here: no pg_hba.conf entry", plain.Message, StringComparison.Ordinal);
         Assert.Contains("cannot be read", (await ToldAsync(Of($"{url}?sslmode=verify-ca&sslrootcert={directory.Write("broken.crt", "x")}"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_clients_certificate_lets_it_in_without_a_password()
+    {
+        using var secure = new PostgresServer();
+        string name = await secure.NewDatabaseAsync();
+        Authority("ca");
+        Certificate("server", "localhost", "ca");
+        Certificate("client", name, "ca");
+        Certificate("nobody", "nobody", "ca");
+        Authority("stranger");
+        Certificate("foreign", name, "stranger");
+        foreach (string file in new[] { "ca.crt", "server.crt", "server.key" }) await GiveAsync(secure, file, File.ReadAllText(Path.Combine(directory.Path, file)));
+        await GiveAsync(secure, "pg_hba.conf", $"hostssl {name} {name} 127.0.0.1/32 cert\nhost postgres postgres 127.0.0.1/32 scram-sha-256");
+        await secure.ExecuteAsync("postgres", "ALTER SYSTEM SET ssl = on", "ALTER SYSTEM SET ssl_ca_file = 'ca.crt'", "SELECT pg_reload_conf()");
+        string url = $"postgres://{name}@localhost:{secure.Port}/{name}?sslmode=verify-full&sslrootcert={directory.Path}/ca.crt";
+        string With(string who) => $"{url}&sslcert={directory.Path}/{who}.crt&sslkey={directory.Path}/{who}.key";
+        await Eventually.HoldsAsync(async () => await TlsAsync(With("client")) == "t");   // the server reloads when it likes
+
+        Assert.Equal($"{name} /CN={name}", Psql(Of(With("client")), "SELECT current_user || ' ' || client_dn FROM pg_stat_ssl WHERE pid = pg_backend_pid()"));
+        foreach ((string wrong, string why) in new[] { (With("nobody"), "certificate authentication failed"), (url, "requires a valid client certificate") })
+        {
+            OperatorException told = await ToldAsync(Of(wrong));
+            Assert.Equal(ExitCode.Refused, told.Code);
+            Assert.Contains(why, told.Message, StringComparison.Ordinal);
+        }
+        await ToldAsync(Of(With("foreign")));
+        Assert.Contains("cannot be read", (await ToldAsync(Of($"{url}&sslcert={directory.Path}/client.crt&sslkey={directory.Write("broken.key", "x")}"))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_servers_map_of_users_lets_root_in_as_the_apps_role()
+    {
+        if (!Environment.IsPrivilegedProcess) Assert.Skip("only root is mapped to the role: run the tests as root");
+        using var own = new PostgresServer();
+        string name = await own.NewDatabaseAsync(), other = await own.NewDatabaseAsync();
+        await GiveAsync(own, "pg_ident.conf", $"agentd root {name}");
+        await GiveAsync(own, "pg_hba.conf", "local all all peer map=agentd\nhost all postgres 127.0.0.1/32 scram-sha-256");
+        await own.ExecuteAsync("postgres", "SELECT pg_reload_conf()");
+        string socket = $"?host={own.DataDirectory}&port={own.Port}";
+        await Eventually.HoldsAsync(async () => await TlsAsync($"postgres://{name}@/{name}{socket}") == "f");
+        Assert.Equal(name, Psql(Of($"postgres://{name}@/{name}{socket}"), "SELECT current_user"));
+        OperatorException told = await ToldAsync(Of($"postgres://{other}@/{other}{socket}"));
+        Assert.Equal(ExitCode.Refused, told.Code);
+        Assert.Contains($"the server knows this process as root, not as {other}", told.Message, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -219,6 +263,18 @@ public sealed class ConnectionsTests(PostgresServer server) : IDisposable
         start.Environment.Clear();
         foreach ((string key, string value) in address.ToolEnvironment) start.Environment[key] = value;
         return Run(start);
+    }
+
+    /// <summary>Puts a file among the server's own, as the server.</summary>
+    private static Task GiveAsync(PostgresServer server, string name, string text) => server.ExecuteAsync(
+        "postgres", $"COPY (SELECT unnest(string_to_array('{text.TrimEnd()}', E'\\n'))) TO PROGRAM 'umask 077; cat > {server.DataDirectory}/data/{name}'");
+
+    private void Authority(string name) => OpenSsl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", $"/CN={name}", "-keyout", $"{name}.key", "-out", $"{name}.crt");
+
+    private void Certificate(string name, string holder, string authority)
+    {
+        OpenSsl("req", "-newkey", "rsa:2048", "-nodes", "-subj", $"/CN={holder}", "-addext", $"subjectAltName=DNS:{holder.Replace('_', '-')}", "-keyout", $"{name}.key", "-out", $"{name}.csr");
+        OpenSsl("x509", "-req", "-in", $"{name}.csr", "-CA", $"{authority}.crt", "-CAkey", $"{authority}.key", "-days", "2", "-copy_extensions", "copy", "-out", $"{name}.crt");
     }
 
     private void OpenSsl(params string[] arguments) => Run(new ProcessStartInfo("openssl", arguments) { WorkingDirectory = directory.Path, RedirectStandardOutput = true, RedirectStandardError = true });

@@ -1,7 +1,10 @@
 using Agent.Artifacts;
+using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Migrations;
 using Agent.Tests.Fakes;
+using Agent.Tests.Protos;
+using Npgsql;
 
 namespace Agent.Tests.Migrations;
 
@@ -60,6 +63,10 @@ public sealed class GuardTests(PostgresServer server)
             Assert.Contains(choice, e.Remedy, StringComparison.Ordinal);
         e = await Assert.ThrowsAsync<OperatorException>(() => shop.DeployAsync(two, one));
         Assert.Equal(ExitCode.Refused, e.Code);
+        shop.Points.Away = new OperatorException(ExitCode.Unreachable, "the store is not mounted", "mount it");
+        e = await Assert.ThrowsAsync<OperatorException>(() => shop.DeployAsync(two, one));
+        Assert.Equal(ExitCode.Refused, e.Code);
+        Assert.StartsWith("choose one: (which restore points there are is not known: the store is not mounted); agentctl rollback v1.0.0 --app shop --ignore-schema", e.Remedy, StringComparison.Ordinal);
         Assert.Equal((null, null), await shop.DeployAsync(two, one, ignoreSchema: true));
         Assert.Equal("0001_orders.sql 0003_rename.sql", await shop.LedgerAsync());
     }
@@ -75,6 +82,64 @@ public sealed class GuardTests(PostgresServer server)
         Assert.StartsWith("0003_rename.down.sql line 2: column \"nothing\" does not exist", e.Message, StringComparison.Ordinal);
         Assert.True(await shop.HasTableAsync("orders"));
         Assert.Equal("0001_orders.sql 0003_rename.sql", await shop.LedgerAsync());
+    }
+
+    [Fact]
+    public async Task A_connection_that_is_cut_while_a_migration_is_taken_back_is_made_again_within_a_minute()
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        shop.Options = shop.Options with { LockTimeout = TimeSpan.FromMinutes(1) };
+        DatabaseUser one = shop.Release("v1.0.0", s_one), two = shop.Release("v1.1.0", s_one, s_rename, s_back);
+        await shop.DeployAsync(null, one);
+        MigrationRequest request = shop.Request(one, two);
+        await using (IMigration migration = await shop.Host().BeginAsync(request, shop.Messages, Cancel)) await migration.MigrateAsync(shop.Messages, Cancel);
+        await using NpgsqlConnection blocker = await shop.ConnectAsync();
+        Task<string?> undo;
+        await using (NpgsqlTransaction held = await blocker.BeginTransactionAsync(Cancel))
+        {
+            await using (var command = new NpgsqlCommand("SELECT * FROM orders", blocker)) await command.ExecuteNonQueryAsync(Cancel);
+            undo = Task.Run(() => shop.Host().UndoAsync(request, shop.Messages, Cancel), Cancel);
+            await shop.CutWaitingAsync();
+            await Eventually.HoldsAsync(() => shop.Count("; tries again") == 1);
+        }
+        Assert.Equal("took back 0003_rename.sql", await undo);
+        Assert.Equal("0001_orders.sql", await shop.LedgerAsync());
+        await shop.ExecuteAsync("SELECT note FROM orders");
+        await shop.AssertFreeAsync();
+    }
+
+    [Fact]
+    public async Task A_way_back_whose_commit_was_answered_to_nobody_is_not_gone_twice()
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        await using var proxy = new LossyProxy(server.Port);
+        shop.Url = $"postgres://{shop.Name}:{shop.Name}@127.0.0.1:{proxy.Port}/{shop.Name}?sslmode=disable";
+        DatabaseUser one = shop.Release("v1.0.0", s_one), two = shop.Release("v1.1.0", s_one, s_rename, s_back);
+        proxy.Loses = 3;   // of 0001, of 0003, and of 0003's way back
+        await shop.DeployAsync(null, one);
+        Assert.Equal("took back 0003_rename.sql", await shop.FailAsync(one, two));
+        Assert.True(proxy.Lost);
+        Assert.Contains("the connection was lost in the commit of 0003_rename.down.sql; looking what became of it", shop.Told);
+        Assert.Equal("0001_orders.sql", await shop.LedgerAsync());
+        await shop.ExecuteAsync("SELECT note FROM orders");
+    }
+
+    [Fact]
+    public async Task Going_back_waits_a_minute_for_a_server_that_is_away()
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        shop.Url = $"postgres://{shop.Name}:{shop.Name}@127.0.0.1:1/{shop.Name}";
+        var time = new ManualTime();
+        MigrationRequest request = shop.Request(shop.Release("v1.0.0", s_one), shop.Release("v1.1.0", s_one, s_rename, s_back));
+        Task<string?> undo = Task.Run(() => shop.Host(time: time).UndoAsync(request, shop.Messages, Cancel), Cancel);
+        while (!undo.IsCompleted)
+        {
+            Task next = time.NextTimerAsync();
+            if (await Task.WhenAny(undo, next) == next) time.AdvanceToNext();
+        }
+        Assert.Equal(ExitCode.Unreachable, (await Assert.ThrowsAsync<OperatorException>(() => undo)).Code);
+        Assert.InRange(time.GetUtcNow() - new ManualTime().GetUtcNow(), TimeSpan.FromMinutes(1), TimeSpan.FromSeconds(70));
+        Assert.InRange(shop.Count("nothing listens there; tries again"), 8, 20);
     }
 
     [Fact]
@@ -137,6 +202,35 @@ public sealed class GuardTests(PostgresServer server)
         Assert.Contains("waits: web-1 runs v1.0.0", (await shop.DeployAsync(one, two, second)).After, StringComparison.Ordinal);
         await shop.ExecuteAsync("DELETE FROM agentd.host WHERE host = 'web-1'");
         Assert.Contains("1 migration in ", (await shop.DeployAsync(one, two, second)).After, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_host_whose_release_has_no_migrations_is_waited_for_too()
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        Migrator first = shop.Host("web-1"), second = shop.Host("web-2");
+        DatabaseUser one = shop.Release("v1.0.0", (MigrationOptions?)null), two = shop.Release("v1.1.0", s_one, s_rename, s_drop);
+        Assert.Equal((null, null), await shop.DeployAsync(null, one, first));
+        Assert.Equal((null, null), await shop.DeployAsync(null, one, second));
+        Assert.Equal(["web-1 v1.0.0", "web-2 v1.0.0"], await shop.QueryAsync("SELECT host || ' ' || release FROM agentd.host ORDER BY host"));
+        Assert.StartsWith("0004_drop.sql waits: web-2 runs v1.0.0", (await shop.DeployAsync(one, two, first)).After, StringComparison.Ordinal);
+        Assert.Contains("1 migration in ", (await shop.DeployAsync(one, two, second)).After, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("may not make a schema")]
+    [InlineData("is read only")]
+    public async Task A_release_without_migrations_needs_no_right_to_write(string role)
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        if (role == "is read only") await shop.ExecuteAsync($"ALTER ROLE {shop.Name} SET default_transaction_read_only = on");
+        else await shop.ExecuteAsync($"ALTER DATABASE {shop.Name} OWNER TO postgres", $"REVOKE CREATE ON DATABASE {shop.Name} FROM {shop.Name}");
+        DatabaseUser one = shop.Release("v1.0.0", (MigrationOptions?)null), two = shop.Release("v1.0.1", (MigrationOptions?)null);
+        Assert.Equal((null, null), await shop.DeployAsync(null, one));
+        Assert.Equal((null, null), await shop.DeployAsync(one, two));
+        Assert.Equal(2, shop.Count("may not make agentd's tables"));
+        Assert.Equal("False", await shop.OneAsync("SELECT to_regclass('agentd.host') IS NOT NULL"));
+        await shop.AssertFreeAsync();
     }
 
     [Fact]

@@ -87,6 +87,25 @@ public sealed class LockTests(PostgresServer server)
     }
 
     [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_commit_that_was_answered_to_nobody_is_looked_up_and_what_is_left_goes_on(int commit)
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        await using var proxy = new LossyProxy(server.Port) { Loses = commit };
+        shop.Url = $"postgres://{shop.Name}:{shop.Name}@127.0.0.1:{proxy.Port}/{shop.Name}?sslmode=disable";
+        (string? told, _) = await shop.DeployAsync(null, shop.Release("v1.0.0", s_one, ("0002_a.sql", "INSERT INTO orders VALUES (2, 'once');\n"), ("0003_b.sql", "INSERT INTO orders VALUES (3, 'once');\n")));
+        Assert.True(proxy.Lost);
+        Assert.StartsWith("3 migrations in ", told, StringComparison.Ordinal);
+        string lost = commit == 1 ? "0001_orders.sql" : "0002_a.sql";
+        Assert.Contains($"the connection was lost in the commit of {lost}; looking what became of it", shop.Told);
+        Assert.Contains(shop.Logged, line => line.StartsWith($"1704 shop: the connection was lost in the commit of {lost}; ", StringComparison.Ordinal) && line.Contains("it was committed", StringComparison.Ordinal));
+        Assert.Equal("0001_orders.sql 0002_a.sql 0003_b.sql", await shop.LedgerAsync());
+        Assert.Equal(["2", "3"], await shop.QueryAsync("SELECT id FROM orders ORDER BY id"));
+        await shop.AssertFreeAsync();
+    }
+
+    [Theory]
     [InlineData("before", "0002_a.sql")]
     [InlineData("in", "0002_a.sql")]
     [InlineData("in", "0003_b.sql")]

@@ -137,6 +137,21 @@ public sealed class MigratorTests(PostgresServer server)
     }
 
     [Fact]
+    public async Task A_password_file_that_was_passed_over_is_logged_and_told()
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        using var directory = new TemporaryDirectory();
+        string file = directory.Write("passwords", $"*:*:*:*:{shop.Name}\n");
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.GroupRead);
+        shop.Url = $"postgres://{shop.Name}@127.0.0.1:{server.Port}/{shop.Name}?passfile={file}";
+        OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => shop.DeployAsync(null, shop.Release("v1.0.0", ("0001_orders.sql", Orders))));
+        string warning = $"{file} is open to others than its owner (chmod 600), and is ignored";
+        Assert.Contains(warning, shop.Told);
+        Assert.Equal([$"1705 shop: on the way to postgres://{shop.Name}@127.0.0.1:{server.Port}/{shop.Name}: {warning} (shop-1)"], shop.Logged);
+        Assert.EndsWith($"the server wants a password, and there is none; {warning}", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Notices_are_told()
     {
         using Shop shop = await Shop.NewAsync(server);

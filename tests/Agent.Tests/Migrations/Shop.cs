@@ -4,7 +4,7 @@ using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Migrations;
 using Agent.Tests.Fakes;
-using Microsoft.Extensions.Logging.Abstractions;
+using Agent.Tests.Protos;
 using Npgsql;
 
 namespace Agent.Tests.Migrations;
@@ -26,6 +26,9 @@ internal sealed class Shop : IDisposable
     /// <summary>What was told, of all deployments.</summary>
     public List<string> Told { get; } = [];
 
+    /// <summary>What was logged, of all hosts.</summary>
+    public List<string> Logged { get; } = [];
+
     public PointsInMemory Points { get; } = new();
 
     public Func<TransientCommand, Action<string>, CancellationToken, Task<CommandEnd>>? Command { get; set; }
@@ -38,6 +41,12 @@ internal sealed class Shop : IDisposable
     public string? Url { get; set; }
 
     public static async Task<Shop> NewAsync(PostgresServer server) => new(server, await server.NewDatabaseAsync());
+
+    public AppDatabase Database => new(App, Options, DatabaseAddress.Of(Options, new Dictionary<string, string> { ["DATABASE_URL"] = Url ?? server.UrlOf(Name) }, new Dictionary<string, string>()));
+
+    /// <summary>Ends the agent's session that waits for a lock of another one, as soon as there is one.</summary>
+    public Task CutWaitingAsync() => Eventually.HoldsAsync(async () => await OneAsync(
+        $"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{Name}' AND application_name LIKE 'agentd %' AND wait_event_type = 'Lock'") != "0");
 
     /// <summary>A release with SQL files, by name.</summary>
     public DatabaseUser Release(string version, params (string Name, string Text)[] files)
@@ -59,8 +68,10 @@ internal sealed class Shop : IDisposable
         return new DatabaseUser(version, Path.Combine(directory.Path, version), definition);
     }
 
-    public Migrator Host(string host = "web-1", TimeProvider? time = null) => new(new MigrationTools(
-        new NoConfiguration(), new CommandSupervisor(this), new Disk(), Points, text => OnlyAdds(text), host, time ?? TimeProvider.System, new Random(1), NullLogger.Instance));
+    public Migrator Host(string host = "web-1", TimeProvider? time = null) => new(Tools(host, time));
+
+    public MigrationTools Tools(string host = "web-1", TimeProvider? time = null) => new(
+        new NoConfiguration(), new CommandSupervisor(this), new Disk(), Points, text => OnlyAdds(text), host, time ?? TimeProvider.System, new Random(1), new Lines<Migrator>(Logged));
 
     public MigrationRequest Request(DatabaseUser? from, DatabaseUser to, string? point = null, bool ignoreSchema = false) =>
         new(App, $"shop-{Interlocked.Increment(ref deployments)}", from, to, point, ignoreSchema);
@@ -192,6 +203,9 @@ internal sealed class PointsInMemory : IRestorePoints
 {
     public List<PointInTime> All { get; } = [];
 
+    /// <summary>Where they lie is away; null: it is there.</summary>
+    public OperatorException? Away { get; set; }
+
     /// <summary>What was asked for, in order.</summary>
     public List<string> Asked { get; } = [];
 
@@ -202,7 +216,8 @@ internal sealed class PointsInMemory : IRestorePoints
     {
     }
 
-    public IReadOnlyList<PointInTime> List(AppName app, DatabaseOptions options) => All;
+    public Task<IReadOnlyList<PointInTime>> ListAsync(AppName app, DatabaseOptions options, CancellationToken cancellationToken) =>
+        Away is null ? Task.FromResult<IReadOnlyList<PointInTime>>(All) : throw Away;
 
     public Task<string> TakeAsync(AppDatabase database, string? release, string deployment, IProgress<string> messages, CancellationToken cancellationToken)
     {

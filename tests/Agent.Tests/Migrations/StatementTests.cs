@@ -1,6 +1,7 @@
 using Agent.Artifacts;
 using Agent.Daemon.Deployments;
 using Agent.Tests.Fakes;
+using Npgsql;
 
 namespace Agent.Tests.Migrations;
 
@@ -64,6 +65,53 @@ public sealed class StatementTests(PostgresServer server)
         await Assert.ThrowsAsync<OperatorException>(() => shop.DeployAsync(null, shop.Release("v1.0.0", File(begin + "SELECT nothing;\n"))));
         await shop.DeployAsync(null, shop.Release("v1.0.1", File(begin + "CREATE TABLE b (x int);\nDO $$ BEGIN INSERT INTO b VALUES (1); COMMIT; END $$;\n")));
         Assert.Equal("1", await shop.OneAsync("SELECT count(*) FROM other.b"));
+    }
+
+    [Fact]
+    public async Task A_connection_that_is_cut_while_an_index_is_built_leaves_what_the_next_try_goes_on_from()
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        (string, string) table = ("0000_orders.sql", "CREATE TABLE orders (id int);\n");
+        (string, string) file = File("INSERT INTO orders VALUES (5);\nCREATE INDEX CONCURRENTLY orders_id ON orders (id);\nINSERT INTO orders VALUES (6);\n");
+        DatabaseUser one = shop.Release("v1.0.0", table);
+        await shop.DeployAsync(null, one);
+        await using NpgsqlConnection blocker = await shop.ConnectAsync();
+        await using (NpgsqlTransaction held = await blocker.BeginTransactionAsync(TestContext.Current.CancellationToken))
+        {
+            await using (var command = new NpgsqlCommand("LOCK TABLE orders IN ROW EXCLUSIVE MODE", blocker)) await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+            Task<(string?, string?)> cut = Task.Run(() => shop.DeployAsync(one, shop.Release("v1.1.0", table, file)), TestContext.Current.CancellationToken);
+            await shop.CutWaitingAsync();
+            OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => cut);
+            Assert.Equal(ExitCode.Unreachable, e.Code);
+            Assert.StartsWith("0001_x.sql line 3: the connection to ", e.Message, StringComparison.Ordinal);
+        }
+        Assert.Equal("0000_orders.sql 0001_x.sql*1", await shop.LedgerAsync());
+        Assert.Equal("False", await shop.OneAsync("SELECT indisvalid FROM pg_index WHERE indexrelid = 'orders_id'::regclass"));
+        await shop.DeployAsync(one, shop.Release("v1.1.1", table, file));
+        Assert.Equal(1, shop.Count("public.orders_id is invalid: a CREATE INDEX CONCURRENTLY was cut"));
+        Assert.Contains("0001_x.sql, from statement 2 on", shop.Told);
+        Assert.Equal("True", await shop.OneAsync("SELECT indisvalid FROM pg_index WHERE indexrelid = 'orders_id'::regclass"));
+        Assert.Equal(["5", "6"], await shop.QueryAsync("SELECT id FROM orders ORDER BY id"));
+        Assert.Equal("0000_orders.sql 0001_x.sql", await shop.LedgerAsync());
+        await shop.AssertFreeAsync();
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    [InlineData(3)]
+    public async Task A_statement_whose_commit_was_answered_to_nobody_does_not_run_again(int commit)
+    {
+        using Shop shop = await Shop.NewAsync(server);
+        await using var proxy = new LossyProxy(server.Port) { Loses = commit };
+        shop.Url = $"postgres://{shop.Name}:{shop.Name}@127.0.0.1:{proxy.Port}/{shop.Name}?sslmode=disable";
+        (string, string) file = File("CREATE TABLE orders (id int);\nINSERT INTO orders VALUES (5);\n");
+        OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => shop.DeployAsync(null, shop.Release("v1.0.0", file)));
+        Assert.Equal((true, ExitCode.Unreachable), (proxy.Lost, e.Code));
+        Assert.Equal(commit < 3 ? $"0001_x.sql*{commit}" : "0001_x.sql", await shop.LedgerAsync());
+        await shop.DeployAsync(null, shop.Release("v1.0.1", file));
+        Assert.Equal("0001_x.sql", await shop.LedgerAsync());
+        Assert.Equal(["5"], await shop.QueryAsync("SELECT id FROM orders"));
     }
 
     [Fact]

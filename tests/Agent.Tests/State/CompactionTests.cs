@@ -27,6 +27,7 @@ public class CompactionTests
         Pin,
         Unpin,
         Unquarantine,
+        UnsignedPush,
         Rollout,
         RolloutAgain,
         Compact,
@@ -141,6 +142,7 @@ public class CompactionTests
                 case Happening.Unpin: records.Add(new Unpinned(at, app, "ann")); break;
                 case Happening.Unquarantine when state.Quarantined.Keys.FirstOrDefault() is { } digest: records.Add(new Unquarantined(at, app, digest, "ann", "")); break;
                 case Happening.Unquarantine: break;
+                case Happening.UnsignedPush: records.Add(new UnsignedPushed(at, app, $"v0.{n}.0", $"{n % 7}", "ann")); break;
                 case Happening.Rollout:
                     records.Add(new RolloutKept(at, app, $"r-{n}", 1, RolloutState.Running, "ann@laptop", "", at, [(byte)n]));
                     break;
@@ -156,6 +158,7 @@ public class CompactionTests
                     records.Add(new DeploymentStarted(at, id, app, state.Current, state.Generation, new ReleaseRef($"v1.{n % 7}.0", $"{n % 7}"), trigger, "ann")
                     {
                         PassedOver = happening == Happening.PersonDeploys ? $"v9.{n}.0" : null,
+                        Unsigned = happening == Happening.PersonDeploys && other,
                         Request = happening == Happening.PersonDeploys ? $"r-{n}" : null,
                     });
                     Outcome outcome = happening switch
@@ -178,7 +181,7 @@ public class CompactionTests
     private static string Text(Deployment deployment) => string.Join('\n', deployment.Records.Select(Json)) + $"{deployment.Outcome}{deployment.Cause}{deployment.PassedOver}";
 
     private static string Text(AppState state) =>
-        $"{string.Join(',', state.Proved)}|{string.Join(',', state.Quarantined.Values.OrderBy(q => q.Since).ThenBy(q => q.Release.Digest, StringComparer.Ordinal))}|{state.HeldAt}|{state.PassedOver}|{state.Attention}|{state.Hold}|{state.Pin}|{state.Count}|{string.Join(';', state.Rollouts.Select(Text))}|{string.Join(';', state.Deployments.Select(Text))}";
+        $"{string.Join(',', state.Proved)}|{string.Join(',', state.Quarantined.Values.OrderBy(q => q.Since).ThenBy(q => q.Release.Digest, StringComparer.Ordinal))}|{state.HeldAt}|{state.PassedOver}|{state.Attention}|{state.Hold}|{state.Pin}|{state.Unsigned}|{state.Count}|{string.Join(';', state.Rollouts.Select(Text))}|{string.Join(';', state.Deployments.Select(Text))}";
 
     private static string Text(Rollout rollout) => $"{rollout with { Plan = [] }} {Convert.ToHexString(rollout.Plan)}";
 

@@ -21,20 +21,20 @@ internal sealed class Rehearsals(MigrationTools tools, DeploymentEngine engine, 
 
     /// <param name="point">A restore point's id; empty: the newest.</param>
     /// <exception cref="OperatorException">It could not be tried. That a migration fails is an answer.</exception>
-    public async Task<Rehearsal> RunAsync(DeploymentRequest request, string point, IProgress<string> messages, CancellationToken cancellationToken)
+    public async Task<Rehearsal> RunAsync(DeploymentRequest request, string point, IWorkProgress messages, CancellationToken cancellationToken)
     {
         AppName app = request.App;
         DeploymentPreview preview = await engine.PreviewAsync(request, cancellationToken);
-        using ReadableRelease to = await releases.OpenAsync(app, preview.To, request.By, messages, cancellationToken);
+        using ReadableRelease to = await releases.OpenAsync(app, preview.To, request.By, mayFetch: true, messages, cancellationToken);
         AppDefinition definition = to.Release.Definition;
         if (definition.Database is not { } options)
             throw new OperatorException(ExitCode.Refused, $"{app} has no database that agentd knows of", $"write 'database: DATABASE_URL' into apps.d/{app}.yaml, and the URL into its secrets");
         if (definition.Migrations is { Directory: null })
             throw new OperatorException(ExitCode.Refused, $"{preview.To.Version} migrates by a command of its own, which knows only the app's own database", "try it on a copy of the host; only SQL files can be rehearsed");
         AppDatabase own = MigrationPlans.Of(definition, tools);
-        RestorePoint chosen = points.Find(app, options, point);
+        RestorePoint chosen = await points.FindAsync(app, options, point, cancellationToken);
         messages.Report($"restoring {chosen.Id} into a scratch database");
-        await using ScratchDatabase scratch = await points.ScratchAsync(app, options, own.Address, chosen, request.By, cancellationToken);
+        await using ScratchDatabase scratch = await points.ScratchAsync(app, options, own.Address, chosen, request.By, messages, cancellationToken);
         return await InAsync(tools, new AppDatabase(app, options, scratch.Address), to.Release, chosen, messages, cancellationToken);
     }
 

@@ -20,20 +20,22 @@ internal sealed class ReadableRelease(DatabaseUser release, Action end) : IDispo
 /// <summary>Gets at a release's migrations: where it is laid out, or else among the downloads. Nothing that runs sees it.</summary>
 internal sealed class ReleaseOnHost(DeploymentEngine engine, IConfiguration configuration, IArtifactSource source, InstalledReleases installed, IDisk disk)
 {
-    /// <exception cref="OperatorException">It is not on this host, and cannot be fetched now; or its agent.yaml is wrong.</exception>
-    public async Task<ReadableRelease> OpenAsync(AppName app, ReleaseRef wanted, string by, IProgress<string> messages, CancellationToken cancellationToken)
+    /// <param name="mayFetch">Who asks may have it fetched, which takes room, and keeps deployments of the app waiting meanwhile.</param>
+    /// <exception cref="OperatorException">It is not on this host, and may not or cannot be fetched now; or its agent.yaml is wrong.</exception>
+    public async Task<ReadableRelease> OpenAsync(AppName app, ReleaseRef wanted, string by, bool mayFetch, IWorkProgress messages, CancellationToken cancellationToken)
     {
         if (installed.Holds(app, wanted))
         {
             AppDefinition definition = configuration.Define(app, installed.ReadText(app, wanted.Version, "agent.yaml"));
             return new ReadableRelease(new DatabaseUser(wanted.Version, installed.ReleaseDirectory(app, wanted.Version), definition), static () => { });
         }
+        if (!mayFetch) throw new OperatorException(ExitCode.Refused, $"{app} {wanted.Version} is not on this host, and only a deployer may have it fetched", "ask a deployer for the plan, or look at it once it is on this host");
         IDisposable turn = engine.TakeTurn(app, by);   // a deployment fetches into the same place, and sweeps it
         try
         {
             messages.Report($"fetching {wanted.Version}");
             string[] others = [.. installed.List(app).Select(release => installed.ReleaseDirectory(app, release.Version))];
-            FetchedRelease fetched = await source.FetchAsync(new ReleaseId(app, new ReleaseVersion(wanted.Version), new Digest(wanted.Digest)), others, new Telling(messages), cancellationToken);
+            FetchedRelease fetched = await source.FetchAsync(new ReleaseId(app, new ReleaseVersion(wanted.Version), new Digest(wanted.Digest)), others, new Telling(messages, $"fetching {wanted.Version}"), cancellationToken);
             string directory = Path.Combine(configuration.Agent.Data, "downloads", app.Value, "plan");
             DatabaseUser release = LayOut(app, fetched, directory);
             return new ReadableRelease(release, () =>
@@ -69,8 +71,8 @@ internal sealed class ReleaseOnHost(DeploymentEngine engine, IConfiguration conf
         return new DatabaseUser(fetched.Id.Version.Text, directory, definition);
     }
 
-    private sealed class Telling(IProgress<string> messages) : IProgress<TransferProgress>
+    private sealed class Telling(IWorkProgress messages, string what) : IProgress<TransferProgress>
     {
-        public void Report(TransferProgress value) => messages.Report($"fetching: {value.Done / 1_000_000} of {value.Total / 1_000_000} MB");
+        public void Report(TransferProgress value) => messages.Report(what, value.Done, value.Total);
     }
 }

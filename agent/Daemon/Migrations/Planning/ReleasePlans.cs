@@ -8,12 +8,13 @@ namespace Agent.Daemon.Migrations.Planning;
 internal sealed class ReleasePlans(DeploymentEngine engine, ReleaseOnHost releases, InstalledReleases installed, MigrationPlans plans, MigrationPlanner planner)
 {
     /// <param name="deployment">Also what a deployment would be refused for, and for an app that has no database.</param>
+    /// <param name="mayFetch">As of <see cref="ReleaseOnHost.OpenAsync"/>.</param>
     /// <exception cref="OperatorException">It cannot be told: no such version, the store or the database does not answer, files of the release are wrong.</exception>
-    public async Task<ReleasePlan> PlanAsync(DeploymentRequest request, bool deployment, IProgress<string> messages, CancellationToken cancellationToken)
+    public async Task<ReleasePlan> PlanAsync(DeploymentRequest request, bool deployment, bool mayFetch, IWorkProgress messages, CancellationToken cancellationToken)
     {
         AppName app = request.App;
         DeploymentPreview preview = await engine.PreviewAsync(request, cancellationToken);
-        using ReadableRelease to = await releases.OpenAsync(app, preview.To, request.By, messages, cancellationToken);
+        using ReadableRelease to = await releases.OpenAsync(app, preview.To, request.By, mayFetch, messages, cancellationToken);
         OperatorException? refusal = deployment ? preview.Refusal : null;
         if (to.Release.Definition.Database is null)
         {

@@ -12,8 +12,9 @@ internal static class Dump
     /// <summary>For tables that somebody has locked against reading: whoever does that for longer is told, not waited for.</summary>
     private static readonly TimeSpan LockWait = TimeSpan.FromMinutes(1);
 
-    /// <summary>Bytes between two reports.</summary>
-    private const long Step = 32 << 20;
+    // As the statistics have them: pg_table_size() would wait for whoever has locked a table.
+    private const string IndexBytes =
+        "SELECT (coalesce(sum(relpages), 0) * pg_catalog.current_setting('block_size')::bigint)::bigint FROM pg_catalog.pg_class WHERE relkind = 'i'";
 
     /// <summary>
     /// 1. A snapshot, so that what the point says of the ledger is what the dump holds. 2. Room for it. 3. pg_dump, uncompressed, into zstd, into the file.
@@ -21,34 +22,28 @@ internal static class Dump
     /// <param name="point">With its id and what it is for.</param>
     /// <param name="root">Of the file system, where the tools are looked for.</param>
     public static async Task<RestorePoint> TakeAsync(
-        RestorePoint point, RestorePointStore store, DatabaseAddress address, string application, string root, IProgress<string> messages, CancellationToken cancellationToken)
+        RestorePoint point, RestorePointStore store, DatabaseAddress address, string application, string root, IWorkProgress messages, CancellationToken cancellationToken)
     {
         await using ServerSession session = await ServerSession.OpenAsync(address, application, cancellationToken);
         PostgresTools tools = await PostgresTools.FindAsync(session.Major, 0, root, cancellationToken);
         await session.ExecuteAsync("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", cancellationToken);                          // 1
         point = await DescribeAsync(session, point, cancellationToken);
         string snapshot = await session.ValueAsync<string>("SELECT pg_export_snapshot()", cancellationToken);
-        store.Prepare(Estimate(point, store));                                                                                     // 2
-        long reported = 0;
-        void Report(long done)
-        {
-            if (done - reported < Step) return;
-            reported = done;
-            messages.Report($"dumped {Megabytes(done)} MB; the database has {Megabytes(point.DatabaseSize)} MB with its indexes");
-        }
+        await store.PrepareAsync(await EstimateAsync(point, store, cancellationToken), cancellationToken);                         // 2
         messages.Report($"dumping {point.Database}, {Megabytes(point.DatabaseSize)} MB with its indexes");
+        // What pg_dump writes uncompressed comes near to what all takes but the indexes.
+        var transfer = new Transfer(messages, $"dumping {point.Database}", point.DatabaseSize - await session.ValueAsync<long>(IndexBytes, cancellationToken));
         try
         {
-            // Synchronously, as the disk's seam is; pg_dump is awaited in there.
-            return await Task.Factory.StartNew(() => store.Write(point with { Tool = tools.Major }, file =>                         // 3
-                ToolProgram.RunAsync(
+            return await store.WriteAsync(
+                point with { Tool = tools.Major }, file => ToolProgram.RunAsync(                                                    // 3
                     tools.Dump, ["--format=custom", "--compress=0", $"--snapshot={snapshot}", $"--lock-wait-timeout={LockWait.TotalMilliseconds:0}", "--no-password"], Environment(address, application), null,
-                    pipe => Zstd.Compress(pipe, file, Level, Report, cancellationToken), cancellationToken).GetAwaiter().GetResult()),
-                CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+                    pipe => Zstd.Compress(pipe, file, Level, transfer.Reach, cancellationToken), cancellationToken).GetAwaiter().GetResult(),
+                cancellationToken);
         }
         catch (IOException e)
         {
-            throw new OperatorException(ExitCode.Refused, $"the dump of {point.Database} could not be written to {store.Directory}: {e.Message}", "make room there, or name a directory on another disk in database: restore_points: directory", e);
+            throw new OperatorException(ExitCode.Refused, $"the dump of {point.Database} could not be written to {store.Where}: {e.Message}", "make room there, or name a directory on another disk in database: restore_points: directory", e);
         }
     }
 
@@ -74,8 +69,8 @@ internal static class Dump
     }
 
     // As the last one went, and a quarter more; before there is one, as much as the database has: indexes are not dumped, and what is dumped is compressed.
-    private static long Estimate(RestorePoint point, RestorePointStore store) =>
-        store.List().FirstOrDefault(former => former is { Tool: not null, DatabaseSize: > 0 }) is { } last
+    private static async Task<long> EstimateAsync(RestorePoint point, RestorePointStore store, CancellationToken cancellationToken) =>
+        (await store.ListAsync(cancellationToken)).FirstOrDefault(former => former is { Tool: not null, DatabaseSize: > 0 }) is { } last
             ? (long)(point.DatabaseSize * Math.Min(1, 1.25 * last.Size / last.DatabaseSize))
             : point.DatabaseSize;
 

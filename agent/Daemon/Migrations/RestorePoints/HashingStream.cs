@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 namespace Agent.Daemon.Migrations.RestorePoints;
 
 /// <summary>Hashes what goes through a file, in either direction, and stops writing before the disk is full.</summary>
-/// <param name="free">Free bytes of the disk; null where nothing is written.</param>
-internal sealed class HashingStream(Stream file, IncrementalHash hash, Func<long>? free) : Stream
+/// <param name="free">Free bytes of the disk, where they are known; null where nothing is written.</param>
+internal sealed class HashingStream(Stream file, IncrementalHash hash, Func<long?>? free) : Stream
 {
     private const long LookEvery = 32 << 20;
     private long done, looked;

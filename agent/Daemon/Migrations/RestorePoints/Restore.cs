@@ -12,12 +12,13 @@ internal sealed class Restore(IDisk disk, RestorePointStore store, RestorePoint 
     /// </summary>
     /// <param name="into">An empty database.</param>
     /// <param name="jobs">More than 1 takes room for the decompressed dump beside it.</param>
-    public async Task IntoAsync(DatabaseAddress into, int server, string application, int jobs, CancellationToken cancellationToken)
+    public async Task IntoAsync(DatabaseAddress into, int server, string application, int jobs, IWorkProgress messages, CancellationToken cancellationToken)
     {
         PostgresTools tools = await ToolsAsync(server, cancellationToken);
         IReadOnlyDictionary<string, string> environment = Dump.Environment(into, application);
-        // Temporary names, so that what a kill leaves is a leftover like any other.
-        string list = Path.Combine(store.Directory, $"{point.Id}.list{DurableOperations.TemporarySuffix}"), dump = Path.Combine(store.Directory, $"{point.Id}.dump{DurableOperations.TemporarySuffix}");
+        var transfer = new Transfer(messages, $"restoring {point.Id}", point.Size);
+        disk.MakeDirectories(store.Work, DurableOperations.Mode700);
+        string list = Path.Combine(store.Work, $"{point.Id}.list"), dump = Path.Combine(store.Work, $"{point.Id}.dump");
         try
         {
             string[] contents = await ContentsAsync(tools, cancellationToken);
@@ -31,10 +32,10 @@ internal sealed class Restore(IDisk disk, RestorePointStore store, RestorePoint 
             if (jobs > 1)
             {
                 // Several read it at once, each from its own place.
-                await Task.Run(() => disk.WriteFile(dump, DurableOperations.Mode600, file => store.Read(point, chunk => file.Write(chunk.Span), cancellationToken)), cancellationToken);
+                await Task.Run(() => disk.WriteFile(dump, DurableOperations.Mode600, file => store.Read(point, chunk => file.Write(chunk.Span), transfer.Reach, cancellationToken)), cancellationToken);
                 await ToolProgram.RunAsync(tools.Restore, [.. arguments, $"--jobs={jobs}", dump], environment, null, ToolProgram.Ignore, cancellationToken);
             }
-            else await ToolProgram.RunAsync(tools.Restore, arguments, environment, pipe => Feed(pipe, cancellationToken), ToolProgram.Ignore, cancellationToken);
+            else await ToolProgram.RunAsync(tools.Restore, arguments, environment, pipe => Feed(pipe, transfer.Reach, cancellationToken), ToolProgram.Ignore, cancellationToken);
         }
         finally
         {
@@ -44,12 +45,13 @@ internal sealed class Restore(IDisk disk, RestorePointStore store, RestorePoint 
     }
 
     /// <summary>Rows of each table, and large objects, as the dump has them.</summary>
-    public async Task<DumpCounts> CountAsync(int server, CancellationToken cancellationToken)
+    public async Task<DumpCounts> CountAsync(int server, IWorkProgress messages, CancellationToken cancellationToken)
     {
+        var transfer = new Transfer(messages, $"counting what {point.Id} holds", point.Size);
         PostgresTools tools = await ToolsAsync(server, cancellationToken);
         DumpCounts? counts = null;
         await ToolProgram.RunAsync(
-            tools.Restore, ["--data-only", "--file=-"], new Dictionary<string, string>(), pipe => Feed(pipe, cancellationToken), script => counts = DumpCounts.Of(script), cancellationToken);
+            tools.Restore, ["--data-only", "--file=-"], new Dictionary<string, string>(), pipe => Feed(pipe, transfer.Reach, cancellationToken), script => counts = DumpCounts.Of(script), cancellationToken);
         return counts!;
     }
 
@@ -57,14 +59,14 @@ internal sealed class Restore(IDisk disk, RestorePointStore store, RestorePoint 
     {
         string contents = "";
         await ToolProgram.RunAsync(
-            tools.Restore, ["--list"], new Dictionary<string, string>(), pipe => Feed(pipe, cancellationToken), output => contents = new StreamReader(output).ReadToEnd(), cancellationToken);
+            tools.Restore, ["--list"], new Dictionary<string, string>(), pipe => Feed(pipe, null, cancellationToken), output => contents = new StreamReader(output).ReadToEnd(), cancellationToken);
         return contents.Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 
     private Task<PostgresTools> ToolsAsync(int server, CancellationToken cancellationToken) => PostgresTools.FindAsync(server, point.Tool!.Value, root, cancellationToken);
 
     // pg_restore may have read enough before the end: then the rest is not its business, but its checksum is ours.
-    private void Feed(Stream pipe, CancellationToken cancellationToken)
+    private void Feed(Stream pipe, Action<long>? reached, CancellationToken cancellationToken)
     {
         bool reads = true;
         store.Read(point, chunk =>
@@ -78,6 +80,6 @@ internal sealed class Restore(IDisk disk, RestorePointStore store, RestorePoint 
             {
                 reads = false;
             }
-        }, cancellationToken);
+        }, reached, cancellationToken);
     }
 }

@@ -30,7 +30,7 @@ internal sealed class RestorePointService(
 
     private readonly ConcurrentDictionary<(AppName App, bool Scratch), SemaphoreSlim> gates = new();
 
-    /// <summary>How many restores of an app have files of their own in its directory now.</summary>
+    /// <summary>How many restores of an app have files of their own on this host now.</summary>
     private readonly Dictionary<AppName, int> restoring = [];
 
     /// <summary>This host, as restore points and names of databases tell it.</summary>
@@ -42,15 +42,15 @@ internal sealed class RestorePointService(
     /// <summary>Takes one, then removes those that the operator's limits do not keep.</summary>
     /// <exception cref="OperatorException">Nothing is left of it: <see cref="ExitCode.Unreachable"/> where the server does not answer, else <see cref="ExitCode.Refused"/>.</exception>
     public async Task<RestorePoint> TakeAsync(
-        AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+        AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
         using IDisposable turn = await TurnAsync(app, scratch: false, cancellationToken);
         RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
         RestorePointStore store = Store(app, options);
-        Tidy(app, store);
+        await TidyAsync(app, store, cancellationToken);
         DateTimeOffset now = time.GetUtcNow();
         var point = new RestorePoint(
-            store.FreeId(reason.Deployment ?? $"{app}-{now.UtcDateTime:yyyyMMdd-HHmmss}"), app.Value, now, address.Name, Host, reason.By)
+            await store.FreeIdAsync(reason.Deployment ?? $"{app}-{now.UtcDateTime:yyyyMMdd-HHmmss}", cancellationToken), app.Value, now, address.Name, Host, reason.By)
         {
             Release = reason.Release,
             Deployment = reason.Deployment,
@@ -61,41 +61,51 @@ internal sealed class RestorePointService(
         else
         {
             await using (ServerSession session = await ServerSession.OpenAsync(address, application, cancellationToken)) point = await Dump.DescribeAsync(session, point, cancellationToken);
-            store.Prepare(0);
-            point = store.Add(point with { Name = await new OperatorsCommand(supervisor, configuration, configuration.App(app), kept).TakeAsync(point.Id, messages, cancellationToken) });
+            await store.PrepareAsync(0, cancellationToken);
+            string name = await new OperatorsCommand(supervisor, configuration, configuration.App(app), kept).TakeAsync(point.Id, messages, cancellationToken);
+            point = await store.AddAsync(point with { Name = name }, cancellationToken);
         }
         logger.RestorePointTaken(app.Value, point.Id, point.Size, reason.By);
-        foreach (string gone in store.Retire(kept, reason.Deployment)) logger.RestorePointRetired(app.Value, gone);
+        foreach (string gone in await store.RetireAsync(kept, reason.Deployment, cancellationToken)) logger.RestorePointRetired(app.Value, gone);
         return point;
     }
 
     /// <summary>Newest first, each with why it stays.</summary>
-    public IReadOnlyList<KeptRestorePoint> List(AppName app, DatabaseOptions options)
+    /// <exception cref="OperatorException">Their store is away (<see cref="ExitCode.Unreachable"/>).</exception>
+    public async Task<IReadOnlyList<KeptRestorePoint>> ListAsync(AppName app, DatabaseOptions options, CancellationToken cancellationToken)
     {
         RestorePointStore store = Store(app, options);
-        if (gates.GetOrAdd((app, false), _ => new SemaphoreSlim(1)) is var gate && gate.Wait(0))
+        if (gates.GetOrAdd((app, false), _ => new SemaphoreSlim(1)) is var gate && await gate.WaitAsync(0, cancellationToken))
         {
             try
             {
-                Tidy(app, store);
+                await TidyAsync(app, store, cancellationToken);
             }
             catch (IOException e)
             {
-                logger.NotTidied(app.Value, store.Directory, e.Message);
+                logger.NotTidied(app.Value, store.Where, e.Message);
             }
             finally
             {
                 gate.Release();
             }
         }
-        return [.. store.Reasons(options.RestorePoints ?? new RestorePointOptions(), null).Select(kept => new KeptRestorePoint(kept.Point, kept.Because ?? "goes when the next is taken"))];
+        return [.. (await store.ReasonsAsync(options.RestorePoints ?? new RestorePointOptions(), null, cancellationToken)).Select(kept => new KeptRestorePoint(kept.Point, kept.Because ?? "goes when the next is taken"))];
     }
 
     /// <param name="id">Empty: the newest.</param>
-    /// <exception cref="OperatorException">There is none (<see cref="ExitCode.Usage"/>).</exception>
-    public RestorePoint Find(AppName app, DatabaseOptions options, string id) => Store(app, options).Find(id);
+    /// <exception cref="OperatorException">There is none (<see cref="ExitCode.Usage"/>), or their store is away.</exception>
+    public Task<RestorePoint> FindAsync(AppName app, DatabaseOptions options, string id, CancellationToken cancellationToken) => Store(app, options).FindAsync(id, cancellationToken);
 
-    public RestorePointStore Store(AppName app, DatabaseOptions options) => RestorePointStore.Of(disk, configuration.Agent.Data, app, options.RestorePoints, time);
+    public RestorePointStore Store(AppName app, DatabaseOptions options) => RestorePointStore.Of(disk, configuration.Agent.Data, app, Host, options.RestorePoints, time);
+
+    /// <summary>Removes what a crash may have left on this host. No restore point of the app may be under way.</summary>
+    public void RemoveLeftovers(AppName app, DatabaseOptions options)
+    {
+        RestorePointStore store = Store(app, options);
+        RemoveWork(app, store);
+        if (options.RestorePoints?.Store is null) store.RemoveLeftoversAsync(CancellationToken.None).GetAwaiter().GetResult();   // a directory answers at once; a store is tidied by the next take
+    }
 
     /// <summary>
     /// Puts the database back to a restore point: 1. takes a new one of what is there, 2. restores beside, 3. swaps. Before 3 nothing of the app's database changes; 3 ends every
@@ -104,9 +114,9 @@ internal sealed class RestorePointService(
     /// <param name="reason">Its deployment names the restore for <see cref="SwapBackAsync"/>.</param>
     /// <exception cref="OperatorException">The database is as it was before.</exception>
     public async Task<Restored> RestoreAsync(
-        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
-        RestorePoint point = Find(app, options, id);
+        RestorePoint point = await FindAsync(app, options, id, cancellationToken);
         string application = Application(reason);
         if (point.Name is not null)
         {
@@ -127,7 +137,7 @@ internal sealed class RestorePointService(
         {
             messages.Report($"restoring {point.Id} into {name}");
             await server.CreateLikeOwnAsync(name, cancellationToken);
-            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, cancellationToken);
+            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, messages, cancellationToken);
             messages.Report($"swapping: {address.Name} is {formerName} from now on");
             await server.SwapAsync(name, formerName, CancellationToken.None);   // whether it happened must be known
         }
@@ -144,7 +154,7 @@ internal sealed class RestorePointService(
     /// <summary>As <see cref="RestoreAsync"/>, for a person: under the lock that hosts migrate under.</summary>
     /// <exception cref="OperatorException">A host migrates now (<see cref="ExitCode.Refused"/>); else as <see cref="RestoreAsync"/>.</exception>
     public async Task<Restored> RestoreByHandAsync(
-        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+        AppName app, DatabaseOptions options, DatabaseAddress address, string id, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
         await using Session session = await Session.OpenAsync(new AppDatabase(app, options, address), Application(reason), time, cancellationToken);
         try
@@ -166,7 +176,9 @@ internal sealed class RestorePointService(
     /// <exception cref="OperatorException">The operator's command restored in place, which only a person can take back (<see cref="ExitCode.NeedsOperator"/>); else it was not taken back yet.</exception>
     public async Task<bool> SwapBackAsync(AppName app, DatabaseOptions options, DatabaseAddress address, string deployment, CancellationToken cancellationToken)
     {
-        if (Store(app, options).List().FirstOrDefault(point => point.Deployment == deployment && point.BeforeRestoreOf is not null) is { } before)
+        // Only a directory has points of the operator's command; and a store that is away must not bar the way back.
+        IReadOnlyList<RestorePoint> taken = options.RestorePoints?.Store is null ? await Store(app, options).ListAsync(cancellationToken) : [];
+        if (taken.FirstOrDefault(point => point.Deployment == deployment && point.BeforeRestoreOf is not null) is { } before)
             throw new OperatorException(
                 ExitCode.NeedsOperator, $"restore_command was to put {app}'s database back to {before.BeforeRestoreOf}, in place: nobody knows how far it came",
                 $"look at the database; what it was is restore point {before.Id}: agentctl db restore {before.Id} --app {app}");
@@ -208,7 +220,7 @@ internal sealed class RestorePointService(
     }
 
     /// <summary>Makes a scratch database of a restore point. One at a time for an app.</summary>
-    public async Task<ScratchDatabase> ScratchAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, CancellationToken cancellationToken)
+    public async Task<ScratchDatabase> ScratchAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, IWorkProgress messages, CancellationToken cancellationToken)
     {
         if (point.Name is not null)
             throw new OperatorException(ExitCode.Refused, $"restore point {point.Id} was made by a command of your own: only a dump can be tried", "name one that pg_dump made: agentctl db list");
@@ -225,7 +237,7 @@ internal sealed class RestorePointService(
         {
             foreach (string left in (await server.ListAsync(cancellationToken)).Where(left => names.IdOf(Beside.Scratch, left) is not null)) await server.DropAsync(left, cancellationToken);
             await server.CreateLikeOwnAsync(name, cancellationToken);
-            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, cancellationToken);
+            await RestoreIntoAsync(app, options, point, address.WithDatabase(name), application, messages, cancellationToken);
             return new ScratchDatabase(address.WithDatabase(name), point, EndAsync);
         }
         catch
@@ -237,7 +249,7 @@ internal sealed class RestorePointService(
 
     /// <summary>Reads the dump, restores it into a scratch database, and compares: every table has the rows, and the database the large objects, that the dump has.</summary>
     /// <exception cref="OperatorException">It could not be tried, or it is damaged (<see cref="ExitCode.Refused"/>).</exception>
-    public async Task<Verification> VerifyAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, IProgress<string> messages, CancellationToken cancellationToken)
+    public async Task<Verification> VerifyAsync(AppName app, DatabaseOptions options, DatabaseAddress address, RestorePoint point, string by, IWorkProgress messages, CancellationToken cancellationToken)
     {
         if (point.Name is null)
         {
@@ -245,30 +257,30 @@ internal sealed class RestorePointService(
             await Store(app, options).CheckAsync(point, cancellationToken);
             messages.Report($"restoring {point.Id} into a scratch database");
         }
-        await using ScratchDatabase scratch = await ScratchAsync(app, options, address, point, by, cancellationToken);
+        await using ScratchDatabase scratch = await ScratchAsync(app, options, address, point, by, messages, cancellationToken);
         await using ServerSession session = await ServerSession.OpenAsync(scratch.Address, Application(new RestorePointReason(null, null, by)), cancellationToken);
         messages.Report("counting what the dump holds");
-        DumpCounts counts = await Of(app, options, point).CountAsync(session.Major, cancellationToken);
+        DumpCounts counts = await Of(app, options, point).CountAsync(session.Major, messages, cancellationToken);
         messages.Report("counting what came back");
         return await Verification.CompareAsync(counts, session, cancellationToken);
     }
 
     // One that is put back must not be retired by the one that is taken before.
     private Task<RestorePoint> TakeKeepingAsync(
-        RestorePoint wanted, AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IProgress<string> messages, CancellationToken cancellationToken)
+        RestorePoint wanted, AppName app, DatabaseOptions options, DatabaseAddress address, RestorePointReason reason, IWorkProgress messages, CancellationToken cancellationToken)
     {
         RestorePointOptions kept = options.RestorePoints ?? new RestorePointOptions();
         return TakeAsync(app, options with { RestorePoints = kept with { Keep = int.MaxValue, MaxAge = null, MaxSize = null } }, address, reason, messages, cancellationToken);
     }
 
-    private async Task RestoreIntoAsync(AppName app, DatabaseOptions options, RestorePoint point, DatabaseAddress into, string application, CancellationToken cancellationToken)
+    private async Task RestoreIntoAsync(AppName app, DatabaseOptions options, RestorePoint point, DatabaseAddress into, string application, IWorkProgress messages, CancellationToken cancellationToken)
     {
         int server;
         await using (ServerSession session = await ServerSession.OpenAsync(into, application, cancellationToken)) server = session.Major;
         lock (restoring) restoring[app] = restoring.GetValueOrDefault(app) + 1;
         try
         {
-            await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, cancellationToken);
+            await Of(app, options, point).IntoAsync(into, server, application, options.RestorePoints?.Jobs ?? 1, messages, cancellationToken);
         }
         finally
         {
@@ -276,11 +288,17 @@ internal sealed class RestorePointService(
         }
     }
 
-    private void Tidy(AppName app, RestorePointStore store)
+    private async Task TidyAsync(AppName app, RestorePointStore store, CancellationToken cancellationToken)
+    {
+        RemoveWork(app, store);
+        await store.RemoveLeftoversAsync(cancellationToken);
+    }
+
+    private void RemoveWork(AppName app, RestorePointStore store)
     {
         lock (restoring)
         {
-            if (restoring.GetValueOrDefault(app) == 0) store.RemoveLeftovers();
+            if (restoring.GetValueOrDefault(app) == 0) store.RemoveWork();
         }
     }
 

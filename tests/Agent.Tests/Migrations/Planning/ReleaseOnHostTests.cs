@@ -2,6 +2,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
+using Agent.Daemon.Migrations;
 using Agent.Daemon.Migrations.Planning;
 using Agent.Daemon.State;
 using Agent.Tests.Fakes;
@@ -19,7 +20,7 @@ public sealed class ReleaseOnHostTests : IDisposable
         DeploymentPreview preview = await PreviewAsync("v1.1.0");
         Assert.Equal(("v1.0.0", "v1.1.0"), (preview.From?.Version, preview.To.Version));
         Assert.Null(preview.Refusal);
-        using (ReadableRelease release = await Releases().OpenAsync(World.Shop, preview.To, "test", new Silence(), TestContext.Current.CancellationToken))
+        using (ReadableRelease release = await Releases().OpenAsync(World.Shop, preview.To, "test", mayFetch: true, new Silence(), TestContext.Current.CancellationToken))
         {
             Assert.Equal("v1.1.0", release.Release.Version);
             Assert.True(world.Disk.Exists(release.Release.Directory + "/.agentd/manifest"));
@@ -36,9 +37,24 @@ public sealed class ReleaseOnHostTests : IDisposable
     {
         await world.DeployAsync("v1.0.0");
         DeploymentPreview preview = await PreviewAsync("v1.0.0");
-        using ReadableRelease release = await Releases().OpenAsync(World.Shop, preview.To, "test", new Silence(), TestContext.Current.CancellationToken);
+        using ReadableRelease release = await Releases().OpenAsync(World.Shop, preview.To, "test", mayFetch: true, new Silence(), TestContext.Current.CancellationToken);
         Assert.Equal(world.Installed.ReleaseDirectory(World.Shop, "v1.0.0"), release.Release.Directory);
         Assert.Equal(Outcome.Live, (await world.DeployAsync("v1.1.0"))!.Outcome);
+    }
+
+    [Fact]
+    public async Task Who_may_only_look_has_nothing_fetched_and_keeps_no_deployment_waiting()
+    {
+        await world.DeployAsync("v1.0.0");
+        DeploymentPreview preview = await PreviewAsync("v1.1.0");
+        OperatorException e = await Assert.ThrowsAsync<OperatorException>(
+            () => Releases().OpenAsync(World.Shop, preview.To, "test", mayFetch: false, new Silence(), TestContext.Current.CancellationToken));
+        Assert.Equal((ExitCode.Refused, "shop v1.1.0 is not on this host, and only a deployer may have it fetched"), (e.Code, e.Message));
+        using (world.Engine.TakeTurn(World.Shop, "test")) { }
+        // What lies here is no matter of rights; and nobody has the turn while it is looked at.
+        preview = await PreviewAsync("v1.0.0", force: true);
+        using (await Releases().OpenAsync(World.Shop, preview.To, "test", mayFetch: false, new Silence(), TestContext.Current.CancellationToken))
+            Assert.Equal(Outcome.Live, (await world.DeployAsync("v1.1.0"))!.Outcome);
     }
 
     [Fact]
@@ -73,9 +89,13 @@ public sealed class ReleaseOnHostTests : IDisposable
 
     private ReleaseOnHost Releases() => new(world.Engine, world.Configuration, world.Source, world.Installed, world.Disk);
 
-    private sealed class Silence : IProgress<string>
+    private sealed class Silence : IWorkProgress
     {
         public void Report(string value)
+        {
+        }
+
+        public void Report(string what, long done, long total)
         {
         }
     }

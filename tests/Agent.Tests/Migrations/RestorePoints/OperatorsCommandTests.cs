@@ -17,7 +17,7 @@ public sealed class OperatorsCommandTests(PostgresServer server)
         using RestorePointHost host = await NewAsync("/opt/restore --from");
         RestorePoint point = await host.TakeAsync("shop-9");
         Assert.Equal(("20261121-081235F", null, 0L, ""), (point.Name, point.Tool, point.Size, point.Sha256));
-        Assert.Equal(point.Id, Assert.Single(host.Points.List(RestorePointHost.Shop, host.Options)).Point.Id);
+        Assert.Equal(point.Id, Assert.Single(await host.ListAsync()).Point.Id);
         Assert.Equal(["/opt/backup", "--type", "full one"], ran[0].Arguments);
         Assert.Equal("shop-9", ran[0].Environment["AGENTD_RESTORE_POINT"]);
         Assert.NotEqual("root", ran[0].User);
@@ -40,7 +40,7 @@ public sealed class OperatorsCommandTests(PostgresServer server)
         Assert.Equal(ExitCode.Refused, e.Code);
         Assert.Contains("put back '20261121-081235F' by hand", e.Remedy, StringComparison.Ordinal);
         Assert.Single(ran);
-        Assert.Single(host.Points.List(RestorePointHost.Shop, host.Options));
+        Assert.Single(await host.ListAsync());
         await Assert.ThrowsAsync<OperatorException>(() => host.VerifyAsync(point));
     }
 
@@ -53,7 +53,7 @@ public sealed class OperatorsCommandTests(PostgresServer server)
         using RestorePointHost host = await NewAsync(null);
         OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => host.TakeAsync());
         Assert.Contains(told, e.Message, StringComparison.Ordinal);
-        Assert.Empty(host.Points.List(RestorePointHost.Shop, host.Options));
+        Assert.Empty(await host.ListAsync());
     }
 
     private async Task<RestorePointHost> NewAsync(string? restore)

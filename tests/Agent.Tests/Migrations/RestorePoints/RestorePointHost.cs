@@ -36,6 +36,9 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public DatabaseOptions Options { get; set; } = new("DATABASE_URL");
 
+    /// <summary>As the app's environment has it; null: the server's own.</summary>
+    public string? Url { get; set; }
+
     public RestorePointService Points { get; }
 
     public ManualTime Time { get; } = new();
@@ -44,10 +47,13 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public IReadOnlyList<AppOptions> Apps => [App(Shop)];
 
-    public string Directory => Points.Store(Shop, Options).Directory;
+    public string Directory => Points.Store(Shop, Options).Where;
 
     /// <summary>What was told on the way.</summary>
     public List<string> Said { get; } = [];
+
+    /// <summary>How far transfers were, on the way.</summary>
+    public List<(string What, long Done, long Total)> Transfers { get; } = [];
 
     /// <summary>Databases of the server that belong to this one.</summary>
     public async Task<IReadOnlyList<string>> DatabasesAsync() => await server.QueryAsync("postgres", $"SELECT datname FROM pg_database WHERE datname LIKE '{Database}%' AND datname !~ '^{Database}[0-9]' ORDER BY 1");
@@ -66,9 +72,11 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public Task<Verification> VerifyAsync(RestorePoint point) => Points.VerifyAsync(Shop, Options, Address, point, "uid 0 (root)", Progress, TestContext.Current.CancellationToken);
 
+    public Task<IReadOnlyList<KeptRestorePoint>> ListAsync() => Points.ListAsync(Shop, Options, TestContext.Current.CancellationToken);
+
     public IReadOnlyList<string> Files() => [.. System.IO.Directory.GetFiles(Directory).Select(path => Path.GetFileName(path)).Order()];
 
-    public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string> { ["DATABASE_URL"] = server.UrlOf(Database) }, null, null, null, 3) { Database = Options };
+    public AppOptions App(AppName name) => new(name, null, new Dictionary<string, string> { ["DATABASE_URL"] = Url ?? server.UrlOf(Database) }, null, null, null, 3) { Database = Options };
 
     public AppDefinition Define(AppName app, string? releaseYaml) => throw new NotSupportedException();
 
@@ -80,17 +88,22 @@ internal sealed class RestorePointHost : IConfiguration, IDisposable
 
     public void Dispose() => directory.Dispose();
 
-    private IProgress<string> Progress => new Sink(Said);
+    private IWorkProgress Progress => new Sink(this);
 
     private static RestorePointReason Reason(string? deployment) => new("v1.0.0", deployment, "uid 0 (root)");
 
     private Task AsSuperuserAsync(string database, IReadOnlyList<string> statements, CancellationToken cancellationToken) => server.ExecuteAsync(database, statements);
 
-    private sealed class Sink(List<string> said) : IProgress<string>
+    private sealed class Sink(RestorePointHost host) : IWorkProgress
     {
         public void Report(string value)
         {
-            lock (said) said.Add(value);
+            lock (host.Said) host.Said.Add(value);
+        }
+
+        public void Report(string what, long done, long total)
+        {
+            lock (host.Said) host.Transfers.Add((what, done, total));
         }
     }
 }

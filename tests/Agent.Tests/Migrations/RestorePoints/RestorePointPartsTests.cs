@@ -12,17 +12,19 @@ public sealed class RestorePointPartsTests : IDisposable
     private readonly TemporaryDirectory directory = new();
     private readonly ManualTime time = new();
 
-    private RestorePointStore Store => new(new Disk(), Path.Combine(directory.Path, "shop"), time);
+    private RestorePointStore Store => RestorePointStore.In(Path.Combine(directory.Path, "shop"), new Disk(), time);
+
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public void Dispose() => directory.Dispose();
 
     [Fact]
-    public void The_newest_stays_whatever_the_limits_say()
+    public async Task The_newest_stays_whatever_the_limits_say()
     {
-        Add("a", 100);
+        await AddAsync("a", 100);
         time.Advance(TimeSpan.FromDays(30));
-        Assert.Empty(Store.Retire(new RestorePointOptions { Keep = 1, MaxAge = TimeSpan.FromDays(1), MaxSize = 1 }, null));
-        Assert.Equal("newest", Assert.Single(Store.Reasons(new RestorePointOptions { MaxSize = 1 }, null)).Because);
+        Assert.Empty(await Store.RetireAsync(new RestorePointOptions { Keep = 1, MaxAge = TimeSpan.FromDays(1), MaxSize = 1 }, null, Cancel));
+        Assert.Equal("newest", Assert.Single(await Store.ReasonsAsync(new RestorePointOptions { MaxSize = 1 }, null, Cancel)).Because);
     }
 
     [Theory]
@@ -30,74 +32,109 @@ public sealed class RestorePointPartsTests : IDisposable
     [InlineData(9, 25, 0, "c b")]
     [InlineData(9, 0, 250, "c b")]
     [InlineData(9, 0, 0, "c b a")]
-    public void Count_age_and_size_are_limits(int keep, int hours, long size, string left)
+    public async Task Count_age_and_size_are_limits(int keep, int hours, long size, string left)
     {
         foreach (string id in new[] { "a", "b", "c" })
         {
-            Add(id, 100);
+            await AddAsync(id, 100);
             time.Advance(TimeSpan.FromHours(10));
         }
-        Store.Retire(new RestorePointOptions { Keep = keep, MaxAge = hours > 0 ? TimeSpan.FromHours(hours) : null, MaxSize = size > 0 ? size : null }, null);
-        Assert.Equal(left, string.Join(' ', Store.List().Select(point => point.Id)));
-        Assert.Equal(2 * left.Split(' ').Length, Directory.GetFiles(Store.Directory).Length);
+        await Store.RetireAsync(new RestorePointOptions { Keep = keep, MaxAge = hours > 0 ? TimeSpan.FromHours(hours) : null, MaxSize = size > 0 ? size : null }, null, Cancel);
+        Assert.Equal(left, string.Join(' ', (await Store.ListAsync(Cancel)).Select(point => point.Id)));
+        Assert.Equal(2 * left.Split(' ').Length, Directory.GetFiles(Store.Where).Length);
     }
 
     [Fact]
-    public void What_a_deployment_under_way_made_stays()
+    public async Task What_a_deployment_under_way_made_stays()
     {
-        Add("shop-3", 100, "shop-3");
+        await AddAsync("shop-3", 100, "shop-3");
         time.Advance(TimeSpan.FromHours(1));
-        Add("b", 100);
-        Assert.Empty(Store.Retire(new RestorePointOptions { Keep = 1 }, "shop-3"));
-        Assert.Equal(["shop-3"], Store.Retire(new RestorePointOptions { Keep = 1 }, null));
+        await AddAsync("b", 100);
+        Assert.Empty(await Store.RetireAsync(new RestorePointOptions { Keep = 1 }, "shop-3", Cancel));
+        Assert.Equal(["shop-3"], await Store.RetireAsync(new RestorePointOptions { Keep = 1 }, null, Cancel));
     }
 
     [Fact]
-    public void Half_a_dump_is_never_listed_and_goes()
+    public async Task Half_a_dump_is_never_listed_and_goes()
     {
-        Add("a", 100);
-        File.WriteAllText(Path.Combine(Store.Directory, "b.dump.zst.agentd-tmp"), "half");
-        File.WriteAllText(Path.Combine(Store.Directory, "c.dump.zst"), "without its metadata");
-        File.WriteAllText(Path.Combine(Store.Directory, "d.json"), "{");
-        File.Copy(Path.Combine(Store.Directory, "a.json"), Path.Combine(Store.Directory, "e.json"));
-        Assert.Equal("a", Assert.Single(Store.List()).Id);
-        Store.RemoveLeftovers();
-        Assert.Equal(["a.dump.zst", "a.json", "d.json", "e.json"], Directory.GetFiles(Store.Directory).Select(path => Path.GetFileName(path)).Order());
+        await AddAsync("a", 100);
+        File.WriteAllText(Path.Combine(Store.Where, "b.dump.zst.agentd-tmp"), "half");
+        File.WriteAllText(Path.Combine(Store.Where, "c.dump.zst"), "without its metadata");
+        File.WriteAllText(Path.Combine(Store.Where, "d.json"), "{");
+        File.Copy(Path.Combine(Store.Where, "a.json"), Path.Combine(Store.Where, "e.json"));
+        Assert.Equal("a", Assert.Single(await Store.ListAsync(Cancel)).Id);
+        await Store.RemoveLeftoversAsync(Cancel);
+        Assert.Equal(["a.dump.zst", "a.json", "d.json", "e.json"], Directory.GetFiles(Store.Where).Select(path => Path.GetFileName(path)).Order());
     }
 
     [Fact]
-    public void A_write_that_fails_leaves_nothing()
+    public async Task A_write_that_fails_leaves_nothing()
     {
-        Assert.Throws<IOException>(() => Add("a", 100, write: file =>
+        await Assert.ThrowsAsync<IOException>(() => AddAsync("a", 100, write: file =>
         {
             file.Write(new byte[50]);
             throw new IOException("No space left on device");
         }));
-        Assert.Empty(Directory.GetFiles(Store.Directory));
+        Assert.Empty(Directory.GetFiles(Store.Where));
     }
 
     [Fact]
-    public void Writing_stops_before_the_disk_is_full()
+    public async Task Writing_stops_before_the_disk_is_full()
     {
-        var store = new RestorePointStore(new DiskWithRoom(RestorePointStore.Reserve - 1), Path.Combine(directory.Path, "shop"), time);
-        Directory.CreateDirectory(store.Directory);
-        Assert.Throws<IOException>(() => store.Write(Point("a", null), file =>
+        var store = RestorePointStore.In(Path.Combine(directory.Path, "shop"), new DiskWithRoom(RestorePointStore.Reserve - 1), time);
+        Directory.CreateDirectory(store.Where);
+        await Assert.ThrowsAsync<IOException>(() => store.WriteAsync(Point("a", null), file =>
         {
             byte[] chunk = new byte[1 << 20];
             for (int i = 0; i < 40; i++) file.Write(chunk, 0, chunk.Length);
-        }));
-        Assert.Empty(Directory.GetFiles(store.Directory));
+        }, Cancel));
+        Assert.Empty(Directory.GetFiles(store.Where));
+    }
+
+    [Fact]
+    public async Task Hosts_that_share_a_store_leave_each_others_alone()
+    {
+        RestorePointStore OfHost(string host) =>
+            RestorePointStore.Of(new Disk(), Path.Combine(directory.Path, host), new AppName("shop"), host, new RestorePointOptions { Store = Directory.CreateDirectory(Path.Combine(directory.Path, "store")).FullName }, time);
+        foreach (string host in new[] { "web-1", "web-2" })
+        {
+            RestorePointStore store = OfHost(host);
+            await store.PrepareAsync(0, Cancel);
+            Assert.Equal("shop-1", await store.FreeIdAsync("shop-1", Cancel));
+            await store.WriteAsync(Point("shop-1", null), file => file.Write(new byte[10]), Cancel);
+        }
+        string half = Path.Combine(OfHost("web-2").Where, "shop-2.dump.zst");
+        File.WriteAllText(half, "half");
+        await OfHost("web-1").RemoveLeftoversAsync(Cancel);
+        Assert.True(File.Exists(half));
+        await OfHost("web-1").WriteAsync(Point("shop-3", null), file => file.Write(new byte[10]), Cancel);
+        await OfHost("web-1").RetireAsync(new RestorePointOptions { Keep = 1 }, null, Cancel);
+        Assert.Equal(["shop-3"], (await OfHost("web-1").ListAsync(Cancel)).Select(point => point.Id));
+        Assert.Equal(["shop-1"], (await OfHost("web-2").ListAsync(Cancel)).Select(point => point.Id));
+        await OfHost("web-2").RemoveLeftoversAsync(Cancel);
+        Assert.False(File.Exists(half));
+    }
+
+    [Fact]
+    public async Task A_link_in_a_store_is_not_followed()
+    {
+        string root = Directory.CreateDirectory(Path.Combine(directory.Path, "store")).FullName, elsewhere = Directory.CreateDirectory(Path.Combine(directory.Path, "elsewhere")).FullName;
+        Directory.CreateSymbolicLink(Path.Combine(root, "restore-points"), elsewhere);
+        var store = RestorePointStore.Of(new Disk(), directory.Path, new AppName("shop"), "web-1", new RestorePointOptions { Store = root }, time);
+        await Assert.ThrowsAsync<OperatorException>(() => store.PrepareAsync(0, Cancel));
+        await Assert.ThrowsAsync<OperatorException>(() => store.ListAsync(Cancel));
+        Assert.Empty(Directory.GetFileSystemEntries(elsewhere));
     }
 
     [Theory]
     [InlineData("../../etc/passwd")]
     [InlineData("a/../a")]
     [InlineData("b")]
-    public void Only_what_is_listed_is_found(string id)
+    public async Task Only_what_is_listed_is_found(string id)
     {
-        Add("a", 100);
-        Assert.Equal(ExitCode.Usage, Assert.Throws<OperatorException>(() => Store.Find(id)).Code);
-        Assert.Equal("a", Store.Find("").Id);
+        await AddAsync("a", 100);
+        Assert.Equal(ExitCode.Usage, (await Assert.ThrowsAsync<OperatorException>(() => Store.FindAsync(id, Cancel))).Code);
+        Assert.Equal("a", (await Store.FindAsync("", Cancel)).Id);
     }
 
     [Theory]
@@ -197,10 +234,10 @@ public sealed class RestorePointPartsTests : IDisposable
         Assert.Equal("sh failed: bad ?[2J thing", e.Message);
     }
 
-    private RestorePoint Add(string id, int size, string? deployment = null, Action<Stream>? write = null)
+    private Task<RestorePoint> AddAsync(string id, int size, string? deployment = null, Action<Stream>? write = null)
     {
-        Directory.CreateDirectory(Store.Directory);
-        return Store.Write(Point(id, deployment), write ?? (file => file.Write(new byte[size], 0, size)));
+        Directory.CreateDirectory(Store.Where);
+        return Store.WriteAsync(Point(id, deployment), write ?? (file => file.Write(new byte[size], 0, size)), Cancel);
     }
 
     private RestorePoint Point(string id, string? deployment) => new(id, "shop", time.GetUtcNow(), "shop", "web-1", "uid 0 (root)") { Deployment = deployment, Tool = 15 };

@@ -7,7 +7,7 @@ using Npgsql;
 namespace Agent.Tests.Migrations.RestorePoints;
 
 /// <summary>Taking, trying and putting back, with a real server.</summary>
-public sealed class RestorePointTests(PostgresServer server)
+public sealed partial class RestorePointTests(PostgresServer server)
 {
     private const string Contents =
         """"
@@ -56,8 +56,8 @@ public sealed class RestorePointTests(PostgresServer server)
         Assert.Equal("false", (await OneAsync(host, "SELECT has_database_privilege('pg_monitor', current_database(), 'CONNECT')")).ToLowerInvariant());
         Assert.Equal([host.Database, restored.Former!], await host.DatabasesAsync());
         Assert.Equal("0", (await server.QueryAsync(restored.Former!, "SELECT count(*) FROM pg_class WHERE relname = 'orders'"))[0]);
-        Assert.Equal(2, host.Points.List(RestorePointHost.Shop, host.Options).Count);
-        Assert.Equal(restored.Before.Id, host.Points.List(RestorePointHost.Shop, host.Options)[0].Point.Id);
+        Assert.Equal(2, (await host.ListAsync()).Count);
+        Assert.Equal(restored.Before.Id, (await host.ListAsync())[0].Point.Id);
     }
 
     [Fact]
@@ -121,7 +121,7 @@ public sealed class RestorePointTests(PostgresServer server)
         OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => taking);
         Assert.Equal("pg_dump failed: exit status 137", e.Message);
         Assert.Empty(host.Files());
-        Assert.Empty(host.Points.List(RestorePointHost.Shop, host.Options));
+        Assert.Empty(await host.ListAsync());
     }
 
     [Fact]
@@ -186,7 +186,7 @@ public sealed class RestorePointTests(PostgresServer server)
         OperatorException e = await Assert.ThrowsAsync<OperatorException>(() => host.VerifyAsync(point));
         Assert.Contains($"restore point {point.Id} is damaged", e.Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<OperatorException>(() => host.RestoreAsync(point.Id));
-        Assert.Throws<OperatorException>(() => host.Points.Store(RestorePointHost.Shop, host.Options).Read(point, _ => { }, Token));
+        Assert.Throws<OperatorException>(() => host.Points.Store(RestorePointHost.Shop, host.Options).Read(point, _ => { }, null, Token));
         Assert.Equal([host.Database], await host.DatabasesAsync());
     }
 
@@ -365,11 +365,11 @@ public sealed class RestorePointTests(PostgresServer server)
     {
         RestorePointStore store = host.Points.Store(RestorePointHost.Shop, host.Options);
         using var whole = new MemoryStream();
-        store.Read(point, chunk => whole.Write(chunk.Span), Token);
+        store.Read(point, chunk => whole.Write(chunk.Span), null, Token);
         using var cut = new MemoryStream();
         Zstd.Compress(new MemoryStream(whole.ToArray()[..(int)(whole.Length * 0.7)]), cut, 3, _ => { }, Token);
         await File.WriteAllBytesAsync(store.DumpPath(point), cut.ToArray(), Token);
-        return store.Add(point with { Sha256 = Convert.ToHexStringLower(SHA256.HashData(cut.ToArray())), Size = cut.Length });
+        return await store.AddAsync(point with { Sha256 = Convert.ToHexStringLower(SHA256.HashData(cut.ToArray())), Size = cut.Length }, Token);
     }
 
     /// <summary>As kill -9 does: the one that works at a database whose name begins like this.</summary>
