@@ -12,7 +12,7 @@ public sealed class BootstrapTests : AgentTest
     {
         SkipWhereNoHostsRun();
         if (SshHost.Lacks() is { } lacks) Assert.Skip(lacks);
-        await using TestHost client = await AgentHost.ClientUpAsync("client", "bootstrap", Cancel);
+        await using TestHost client = await AgentHost.ClientUpAsync("bootstrap-from", "bootstrap", Cancel);
         await using TestHost bare = await AgentHost.BareUpAsync("bare", "bootstrap", Cancel);
         string key = await SshHost.MakeKeyAsync(client, Cancel);
         await SshHost.StartAsync(bare, [key], Cancel);
