@@ -27,7 +27,7 @@ public sealed class AgentApiTests : IDisposable
     public async Task Tells_a_caller_who_it_is_here_and_what_time_it_is()
     {
         if (!Environment.IsPrivilegedProcess) Assert.Skip("only root has a role: run the tests as root");
-        await using Api api = await Api.StartAsync(SocketPath);
+        await using ApiHost api = await ApiHost.StartAsync(SocketPath);
         DateTimeOffset before = TimeProvider.System.GetUtcNow();
         GetVersionResponse told = await api.Client.GetVersionAsync(new GetVersionRequest(), cancellationToken: TestContext.Current.CancellationToken);
         Assert.Equal(("uid 0 (root)", "admin"), (told.By, told.Role));
