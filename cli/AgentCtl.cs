@@ -50,6 +50,8 @@ internal static class AgentCtl
             ConfigCommand.Create(verbs),
             AppCommand.Create(verbs),
             AuditCommand.Create(verbs),
+            PairCommand.Create(verbs),
+            ClientsCommand.Create(verbs),
             HostCommand.Create(verbs),
             DrillCommand.Create(verbs),
             PublishCommand.Create(verbs),

@@ -1,7 +1,9 @@
+using System.Globalization;
 using Agent.V1;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
+using Microsoft.AspNetCore.Http;
 
 namespace Agent.Protos;
 
@@ -44,6 +46,17 @@ public static class Errors
         {
             return null;
         }
+    }
+
+    /// <summary>Answers a call with an error, whatever its request holds: nothing more of that is read.</summary>
+    public static void Write(HttpResponse response, RpcException error)
+    {
+        response.StatusCode = StatusCodes.Status200OK;
+        response.ContentType = "application/grpc";
+        response.Headers["grpc-status"] = ((int)error.StatusCode).ToString(CultureInfo.InvariantCulture);
+        response.Headers["grpc-message"] = Uri.EscapeDataString(error.Status.Detail);
+        foreach (var entry in error.Trailers)
+            response.Headers.Append(entry.Key, entry.IsBinary ? Convert.ToBase64String(entry.ValueBytes) : entry.Value);
     }
 
     private static string Cut(string text)

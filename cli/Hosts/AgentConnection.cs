@@ -21,6 +21,7 @@ internal sealed class AgentConnection : IDisposable
     private readonly DatabaseService.DatabaseServiceClient database;
     private readonly PushService.PushServiceClient push;
     private readonly RolloutService.RolloutServiceClient rollouts;
+    private readonly AccessService.AccessServiceClient access;
     private OperatorException? failure;
 
     /// <summary>To the agent of this machine.</summary>
@@ -41,7 +42,8 @@ internal sealed class AgentConnection : IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ActivityHeadersPropagator = null,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(15),   // a connection that is open at one end only is noticed
+            // A stream has no deadline: an agent that is gone without a word, as behind a cut network, answers no ping.
+            KeepAlivePingDelay = TimeSpan.FromSeconds(15),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
@@ -50,6 +52,7 @@ internal sealed class AgentConnection : IDisposable
         database = new DatabaseService.DatabaseServiceClient(channel);
         push = new PushService.PushServiceClient(channel);
         rollouts = new RolloutService.RolloutServiceClient(channel);
+        access = new AccessService.AccessServiceClient(channel);
     }
 
     public HostEntry Host { get; }
@@ -69,6 +72,10 @@ internal sealed class AgentConnection : IDisposable
     /// <summary>Asks one question about rollouts.</summary>
     public Task<T> AskRolloutsAsync<T>(Func<RolloutService.RolloutServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
         AskAsync(options => question(rollouts, options), null, cancellationToken);
+
+    /// <summary>Asks one question about who may call over the network.</summary>
+    public Task<T> AskAccessAsync<T>(Func<AccessService.AccessServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
+        AskAsync(options => question(access, options), null, cancellationToken);
 
     /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamAsync<T>(Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>
@@ -154,6 +161,7 @@ internal sealed class AgentConnection : IDisposable
             return new OperatorException(code, told.What, told.Remedy, e);
         }
         if (failure is not null) return failure;
+        if (dialer.Failure is { } known) return known;
         return e.StatusCode switch
         {
             StatusCode.Unavailable => new OperatorException(ExitCode.Unreachable, "agentd went away before it had answered", "systemctl status agentd, then try again", e),

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Agent.Artifacts;
 
 namespace Agent.Cli.Hosts;
@@ -8,6 +9,9 @@ internal interface IDialer : IDisposable
     /// <summary>A new connection, ready for HTTP/2.</summary>
     /// <exception cref="OperatorException">It cannot be had: what fails, why, and what to do.</exception>
     ValueTask<Stream> ConnectAsync(CancellationToken cancellationToken);
+
+    /// <summary>Why a connection that was had did not come as far as an answer; null: not known. The HTTP client does not tell it.</summary>
+    OperatorException? Failure => null;
 }
 
 /// <summary>The dialer of each kind of address.</summary>
@@ -18,6 +22,7 @@ internal static class Dialers
     {
         HostAddress.Local local => new SocketDialer(local.Socket),
         HostAddress.Ssh ssh => new SshDialer(ssh, alone && !Console.IsInputRedirected, time),
-        _ => throw new OperatorException(ExitCode.Usage, $"{host.Address} cannot be reached yet", "run agentctl on that host"),
+        HostAddress.Tls tls => new TlsDialer(tls, host.Fingerprint, KeyFiles.OfProcess(), time),
+        _ => throw new UnreachableException($"{host.Address} is an address of no kind"),
     };
 }

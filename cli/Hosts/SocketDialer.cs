@@ -28,6 +28,8 @@ internal sealed class SocketDialer(string? socket) : IDialer
                     "use sudo, or join one: sudo usermod -aG agentd $USER (agentd-viewer only looks), and log in again", e),
                 SocketException { SocketErrorCode: SocketError.ConnectionRefused } => new OperatorException(ExitCode.Unreachable, $"agentd does not run: nothing listens at {path}",
                     "sudo systemctl start agentd; where it does not stay up: journalctl -u agentd -n 50", e),
+                SocketException { SocketErrorCode: SocketError.WouldBlock or SocketError.TryAgain } => new OperatorException(ExitCode.Unreachable, $"agentd has too many callers at {path}",
+                    "see who they are: ss -xp; then try again", e),
                 SocketException => new OperatorException(ExitCode.Unreachable, $"agentd does not run: there is no {path}",
                     "sudo systemctl start agentd; where it is not installed: sudo ./install.sh", e),
                 _ => new OperatorException(ExitCode.Usage, $"{path} is no socket's path: {e.Message}", "name another with --socket", e),

@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Microsoft.AspNetCore.Connections;
@@ -12,23 +11,9 @@ using Microsoft.Extensions.Logging;
 namespace Agent.Daemon.Api;
 
 /// <summary>The API's Unix socket: open to root and the groups with a role, to nobody else; every connection carries its <see cref="PeerCredentials"/>.</summary>
-internal static partial class AgentSocket
+internal static class AgentSocket
 {
-    private const int LimitOfDescriptors = 7;   // RLIMIT_NOFILE of <asm-generic/resource.h>
-
     private const UnixFileMode Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.GroupWrite;
-
-    /// <summary>
-    /// How many may be connected at once: far more than people and programs need, and a quarter of the descriptors at most. The rest is for
-    /// deployments, and for the runtime, which ends the process when it gets none.
-    /// </summary>
-    /// <param name="descriptors">What the process may have open.</param>
-    public static long MostConnections(ulong descriptors) => (long)Math.Clamp(descriptors / 4, 1, 1000);
-
-    /// <summary>What this process may have open at once. The runtime has raised it as far as the unit's LimitNOFILE lets it.</summary>
-    public static ulong Descriptors() => NativeGetLimit(LimitOfDescriptors, out Limit limit) == 0
-        ? limit.Now
-        : throw new IOException($"getrlimit: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}");
 
     /// <summary>Listens at a path, HTTP/2 without TLS. <see cref="Bind"/> must be the transport's way to bind.</summary>
     public static void ListenOnAgentSocket(this KestrelServerOptions kestrel, string path) => kestrel.ListenUnixSocket(path, listen =>
@@ -96,16 +81,5 @@ internal static partial class AgentSocket
         {
             return false;
         }
-    }
-
-    [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
-    private static partial int NativeGetLimit(int resource, out Limit limit);
-
-    // <sys/resource.h> of 64-bit Linux.
-    [StructLayout(LayoutKind.Sequential)]
-    private struct Limit
-    {
-        public ulong Now;
-        public ulong Most;
     }
 }

@@ -1,4 +1,5 @@
 using Agent.Artifacts;
+using Agent.Daemon.Access;
 using Agent.Daemon.Configuration;
 using Grpc.Core;
 using IConfiguration = Agent.Daemon.Configuration.IConfiguration;
@@ -9,13 +10,18 @@ namespace Agent.Daemon.Api;
 /// <param name="App">As typed; empty where it was left out.</param>
 /// <param name="Text"><c>deploy v1.2.0 --force</c>.</param>
 /// <param name="AtLeast">A role above the one that the call itself takes.</param>
-internal sealed record Wish(string App, string Text, Role AtLeast = Role.None);
+internal sealed record Wish(string App, string Text, Role AtLeast = Role.None)
+{
+    /// <summary>It is about the agent, not about an app that was left out.</summary>
+    public bool IsOfAgent { get; init; }
+}
 
 /// <summary>
 /// What every call of every service goes through: lets in who has the role that <see cref="Roles"/> asks for, tells errors as
 /// callers understand them, and records who changed what.
 /// </summary>
-internal sealed class ApiCalls(IConfiguration configuration, Callers callers, AuditLog audit, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<AgentService> logger)
+internal sealed class ApiCalls(
+    IConfiguration configuration, Callers callers, AuditLog audit, RefusalBudget refusals, TimeProvider time, IHostApplicationLifetime lifetime, ILogger<AgentService> logger)
 {
     /// <summary>What is told of a change that has no other outcome.</summary>
     public const string Done = "done";
@@ -53,20 +59,27 @@ internal sealed class ApiCalls(IConfiguration configuration, Callers callers, Au
         }
         catch (CallerRefusedException e)
         {
-            string asked = wish?.Text ?? demand.Wish;
-            logger.CallerRefused(caller.By, caller.From, Roles.Word(caller.Role), Shown(asked));
-            Audit(caller, wish?.App ?? "", asked, refused: true, e.Message);
+            RecordRefusal(caller, wish?.App ?? "", wish?.Text ?? demand.Wish, e.Message, told => logger.CallerRefused(caller.By, caller.From, Roles.Word(caller.Role), told));
             throw;
         }
+    }
+
+    /// <summary>Refuses a call of which nothing was read.</summary>
+    public CallerRefusedException Refuse(Caller caller, string method)
+    {
+        Demand demand = Roles.Of(method);
+        CallerRefusedException refusal = callers.Refusal(caller, demand.Role, demand.Wish);
+        RecordRefusal(caller, "", demand.Wish, refusal.Message, told => logger.CallerRefused(caller.By, caller.From, Roles.Word(caller.Role), told));
+        return refusal;
     }
 
     /// <summary>Does what was asked for, and tells log and audit what became of it.</summary>
     /// <param name="outcome">For the audit: a deployment's id, or <c>done</c>.</param>
     public async Task<T> AuditedAsync<T>(Caller caller, Wish wish, Func<Task<T>> change, Func<T, string> outcome)
     {
-        string app = wish.App.Length > 0 ? wish.App : configuration.Apps is [var only] ? only.Name.Value : "";
-        string shownApp = app.Length > 0 ? Shown(app) : "all apps", shown = Shown(wish.Text);
-        logger.ChangeAsked(shownApp, shown, caller.By);
+        string app = wish.App.Length > 0 ? wish.App : !wish.IsOfAgent && configuration.Apps is [var only] ? only.Name.Value : "";
+        string shownApp = app.Length > 0 ? Shown(app) : wish.IsOfAgent ? "agentd" : "all apps", shown = Shown(wish.Text);
+        if (caller.Role != Role.None) logger.ChangeAsked(shownApp, shown, caller.By);
         try
         {
             T done = await change();
@@ -77,8 +90,7 @@ internal sealed class ApiCalls(IConfiguration configuration, Callers callers, Au
         }
         catch (Exception e) when (e is OperatorException or CallerRefusedException)
         {
-            logger.ChangeRefused(shownApp, shown, caller.By, Shown(e.Message));
-            Audit(caller, app, wish.Text, refused: true, e.Message);
+            RecordRefusal(caller, app, wish.Text, e.Message, told => logger.ChangeRefused(shownApp, told, caller.By, Shown(e.Message)));
             throw;
         }
         catch (OperationCanceledException)
@@ -91,6 +103,15 @@ internal sealed class ApiCalls(IConfiguration configuration, Callers callers, Au
             Audit(caller, app, wish.Text, refused: false, "agentd failed at it: see its log");
             throw;
         }
+    }
+
+    // Whoever is refused again and again is told of together.
+    private void RecordRefusal(Caller caller, string app, string wish, string cause, Action<string> log)
+    {
+        if (!refusals.Take(caller.Role == Role.None ? "" : caller.By, out int missed)) return;
+        string more = missed == 0 ? "" : $" ({missed} more before that were not recorded)";
+        log(Shown(wish) + more);
+        Audit(caller, app, wish, refused: true, cause + more);
     }
 
     private void Audit(Caller caller, string app, string wish, bool refused, string outcome) =>

@@ -10,6 +10,8 @@ internal static class ApiErrors
 {
     public static RpcException From(OperatorException e) => From(CodeOf(e.Code), e);
 
+    public static RpcException From(CallerRefusedException e) => From(StatusCode.PermissionDenied, e.Told);
+
     /// <param name="call">Name of the method, for the log.</param>
     /// <param name="callerWent">The caller is no longer there to be told.</param>
     /// <param name="stopping">The agent is being stopped.</param>
@@ -22,7 +24,7 @@ internal static class ApiErrors
             case OperatorException told:
                 return From(told);
             case CallerRefusedException refused:
-                return From(StatusCode.PermissionDenied, refused.Told);
+                return From(refused);
             case OperationCanceledException or IOException when callerWent:
                 return new RpcException(new Status(StatusCode.Cancelled, "the caller went away"));
             case OperationCanceledException when stopping:

@@ -65,6 +65,13 @@ internal static class Roles
         ["DownloadRestorePoint"] = new(Role.Admin, "download a restore point"),
         ["CreateDatabase"] = new(Role.Admin, "make a database"),
         ["GetDatabaseUrl"] = new(Role.Viewer, "see where the database is"),
+        ["CreatePairingCode"] = new(Role.Admin, "let callers in"),
+        ["Pair"] = new(Role.None, "pair"),   // the code decides
+        ["ListClients"] = new(Role.Admin, "see who may call over the network"),
+        ["RemoveClient"] = new(Role.Admin, "remove a caller"),
+        ["RenewClient"] = new(Role.Viewer, "renew its key"),
+        ["GetIdentity"] = new(Role.Viewer, "ask for the agent's key"),
+        ["RotateIdentity"] = new(Role.Admin, "change the agent's key"),
         ["ListAudit"] = new(Role.Admin, "see the audit records"),
     }.ToFrozenDictionary();
 
@@ -74,6 +81,15 @@ internal static class Roles
         string method = path[(path.LastIndexOf('/') + 1)..];
         return Demands.GetValueOrDefault(method) ?? new Demand(Role.Admin, $"call {method}");
     }
+
+    /// <returns>None: no word of these.</returns>
+    public static Role Parse(string word) => word switch
+    {
+        "viewer" => Role.Viewer,
+        "deployer" => Role.Deployer,
+        "admin" => Role.Admin,
+        _ => Role.None,
+    };
 
     public static string Word(Role role) => role switch
     {

@@ -32,6 +32,7 @@ internal static class AgentFile
             Viewers = roles?.Texts("viewer", WrongGroup) ?? Defaults.Viewers,
             Deployers = roles?.Texts("deployer", WrongGroup) ?? Defaults.Deployers,
             Admins = roles?.Texts("admin", WrongGroup) ?? Defaults.Admins,
+            Listener = ListenerFile.Read(section),
             UnsignedPush = UnsignedPush(section),
         };
     }

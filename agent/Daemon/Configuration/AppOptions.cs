@@ -263,6 +263,9 @@ internal sealed record AgentOptions(string? Store, TimeSpan Poll, string Release
     /// <summary>Groups whose members may also do what an operator's setting forbids, and read the audit records. Default: agentd-admin; root may always.</summary>
     public IReadOnlyList<string> Admins { get; init; } = DefaultAdmins;
 
+    /// <summary>Null, the default: the agent does not listen on the network.</summary>
+    public ListenerOptions? Listener { get; init; }
+
     /// <summary>Null, the default: nobody may push anything without signatures.</summary>
     public UnsignedPushOptions? UnsignedPush { get; init; }
 }

@@ -104,6 +104,7 @@ internal sealed class ConfigurationFiles : IConfiguration
     // Apart from reading: what runs does not depend on a secret that is rotated at this moment.
     private static void CheckReferences(string directory, IDisk disk, Whole whole, Problems problems)
     {
+        if (whole.Agent.Listener is { } listener) ListenerFile.Check(disk, listener, Path.Combine(directory, "agentd.yaml"), problems);
         foreach (AppFile app in whole.Files.Values)
         {
             if (app.Secrets is { } named && !disk.Exists(named.Path))

@@ -3,9 +3,10 @@ namespace Agent.Daemon.Configuration;
 /// <summary>Every key that a file may hold. docs/reference/configuration.md explains each; a test compares.</summary>
 internal static class ConfigurationKeys
 {
-    public static readonly string[] Agent = ["store", "poll", "history", "roles", "unsigned_push", "releases", "data", "socket", "units"];
+    public static readonly string[] Agent = ["store", "poll", "history", "roles", "unsigned_push", "listen", "releases", "data", "socket", "units"];
     public static readonly string[] Roles = ["viewer", "deployer", "admin"];
     public static readonly string[] UnsignedPush = ["apps", "by"];
+    public static readonly string[] Listen = ["address", "certificate", "key", "client_ca", "client_roles", "revoked"];
 
     /// <summary>Of a process that the agent renders a unit for; at the top they belong to <c>command</c>.</summary>
     public static readonly string[] Settings = ["restart", "notify", "memory", "cpu", "tasks", "stop", "allow"];

@@ -36,6 +36,7 @@ internal sealed partial class EffectiveText
             yaml.List(1, "apps", unsigned.Apps, _ => Origin("unsigned_push.apps"));
             yaml.List(1, "by", unsigned.By, _ => Origin("unsigned_push.by"));
         }
+        if (agent.Listener is { } listener) yaml.Listen(listener);
         yaml.Pair(0, "releases", agent.Releases, Origin("releases"));
         yaml.Pair(0, "data", agent.Data, Origin("data"));
         yaml.Pair(0, "socket", agent.Socket, Origin("socket"));
@@ -78,6 +79,19 @@ internal sealed partial class EffectiveText
         yaml.Pair(1, "stable", Values.Show(app.Gate.Stable), Origin(own.GateStable is not null, theirs.GateStable is not null));
         yaml.Pair(0, "watch", Values.Show(own.Watch ?? TimeSpan.FromSeconds(10)), Origin(own.Watch is not null, false));
         return yaml.text.ToString();
+    }
+
+    private void Listen(ListenerOptions listener)
+    {
+        const string Origin = "agentd.yaml";
+        Key(0, "listen");
+        Pair(1, "address", listener.Address.ToString(), Origin);
+        if (listener.Certificate is { } certificate) Pair(1, "certificate", certificate, Origin);
+        if (listener.Key is { } key) Pair(1, "key", key, Origin);
+        if (listener.ClientCa is { } ca) Pair(1, "client_ca", ca, Origin);
+        if (listener.ClientRoles.Count > 0) Key(1, "client_roles");
+        foreach ((string name, string role) in listener.ClientRoles.OrderBy(pair => pair.Key, StringComparer.Ordinal)) Pair(2, name, role, Origin);
+        if (listener.Revoked.Count > 0) List(1, "revoked", listener.Revoked, _ => Origin);
     }
 
     private void Track(Track? track, string origin)

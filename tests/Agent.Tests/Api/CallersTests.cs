@@ -1,8 +1,11 @@
 using System.Net.Sockets;
 using Agent.Artifacts;
+using Agent.Daemon.Access;
 using Agent.Daemon.Api;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Systemd;
+using Agent.Tests.Artifacts.Trust;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Agent.Tests.Api;
 
@@ -11,7 +14,7 @@ public class CallersTests
     private const uint Viewers = 989, Deployers = 990, Admins = 991;
 
     private static readonly AgentOptions Options = AgentFile.Defaults;
-    private readonly Callers callers = new(new RoleGroups([Viewers], [Deployers], [Admins], []), Options);
+    private readonly Callers callers = new(new RoleGroups([Viewers], [Deployers], [Admins], []), Options, new Clients(new MemoryDisk(), "/data", TimeProvider.System, NullLogger<Clients>.Instance));
 
     [Theory]
     [InlineData(0u, 0u, new uint[0], nameof(Role.Admin))]

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.RegularExpressions;
 using Agent.Artifacts;
 using Agent.Artifacts.Durable;
@@ -18,6 +19,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
         { "## agentd.yaml", ConfigurationKeys.Agent },
         { "### roles", ConfigurationKeys.Roles },
         { "### unsigned_push", ConfigurationKeys.UnsignedPush },
+        { "### listen", ConfigurationKeys.Listen },
         { "## apps.d/APP.yaml", ConfigurationKeys.App },
         { "### deadlines", ConfigurationKeys.Steps },
         { "### database", ConfigurationKeys.Database },
@@ -61,7 +63,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
             if (inside) example.Add(line);
             inside |= line == "```yaml";
         }
-        Assert.Equal(16, read);
+        Assert.Equal(17, read);
     }
 
     [Theory]
@@ -116,7 +118,7 @@ public sealed partial class ConfigurationPageTests : IDisposable
         string shown = OptionalKey().Replace(File.ReadAllText(Path.Combine(Root(), "packaging/root/etc/agentd/agentd.yaml")), Shown);
         directory.Write("agentd.yaml", shown);
         AgentOptions options = ConfigurationFiles.Load(directory.Path, new Disk()).Agent;
-        AgentOptions defaults = AgentFile.Defaults with { Store = "https://releases.example.com/" };
+        AgentOptions defaults = AgentFile.Defaults with { Store = "https://releases.example.com/", Listener = new ListenerOptions(new IPEndPoint(IPAddress.Any, 7443)) };
         Assert.Equal(defaults, options with { Viewers = defaults.Viewers, Deployers = defaults.Deployers, Admins = defaults.Admins, UnsignedPush = null });   // which has no default to show
         Assert.Equal([defaults.Viewers, defaults.Deployers, defaults.Admins], [options.Viewers, options.Deployers, options.Admins]);
     }

@@ -1,0 +1,164 @@
+using System.Net;
+using System.Net.Security;
+using System.Security.Authentication;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Agent.Artifacts;
+using Agent.Artifacts.Durable;
+using Agent.Daemon.Configuration;
+using Agent.Protos.Access;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+
+namespace Agent.Daemon.Access;
+
+/// <summary>
+/// The listener on the network: TLS 1.3 and HTTP/2 alone, a certificate from every caller. Any key passes the handshake, since a caller that is to be paired
+/// has one that nobody knows; what a key may call is decided call by call. An expired certificate and a revoked key do not pass.
+/// </summary>
+internal sealed class TlsDoor
+{
+    private static readonly TimeSpan HandshakeTime = TimeSpan.FromSeconds(5);
+
+    /// <summary>In which a key without a role may be paired; then it has to go.</summary>
+    private static readonly TimeSpan StrangersTime = TimeSpan.FromSeconds(30);
+
+    private readonly ListenerOptions options;
+    private readonly AgentIdentity identity;
+    private readonly Clients clients;
+    private readonly OpenConnections open;
+    private readonly Refusals refusals;
+    private readonly TimeProvider time;
+    private readonly X509Certificate2Collection authorities;
+
+    /// <exception cref="OperatorException">The CA's file cannot be used.</exception>
+    public TlsDoor(ListenerOptions options, AgentIdentity identity, Clients clients, OpenConnections open, Refusals refusals, IDisk disk, TimeProvider time)
+    {
+        (this.options, this.identity, this.clients, this.open, this.refusals, this.time) = (options, identity, clients, open, refusals, time);
+        try
+        {
+            authorities = options.ClientCa is { } file ? ListenerFile.ReadCertificates(disk, file) : [];
+        }
+        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            throw new OperatorException(ExitCode.Usage, $"listen.client_ca cannot be used: {e.Message}", "correct the file, or name another in /etc/agentd/agentd.yaml", e);
+        }
+    }
+
+    public void Listen(KestrelServerOptions kestrel) => kestrel.Listen(options.Address, listen =>
+    {
+        listen.Protocols = HttpProtocols.Http2;
+        listen.Use(next => connection => WatchAsync(connection, next));
+        listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = handshake => ValueTask.FromResult(Handshake(handshake.Connection)), HandshakeTimeout = HandshakeTime });
+        listen.Use(next => connection => EnterAsync(connection, next));
+    });
+
+    // Outside of TLS: sees those that never come through it.
+    private async Task WatchAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        await next(connection);
+        if (connection.Features.Get<Arrival>() is null or { Outcome: null }) refusals.Count(Refusals.Handshake, TlsPeer.FromOf(connection.RemoteEndPoint));
+    }
+
+    private SslServerAuthenticationOptions Handshake(ConnectionContext connection)
+    {
+        ShownKey shown = identity.Shown;
+        var arrival = new Arrival();
+        connection.Features.Set(arrival);
+        return new SslServerAuthenticationOptions
+        {
+            ServerCertificateContext = shown.Context,
+            EnabledSslProtocols = SslProtocols.Tls13,
+            ApplicationProtocols = [SslApplicationProtocol.Http2],
+            ClientCertificateRequired = true,
+            AllowTlsResume = false,      // each connection proves its key anew
+            AllowRenegotiation = false,
+            // Of this caller's time and CA alone; nothing is fetched from addresses that a certificate names.
+            CertificateChainPolicy = Policy(),
+            RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
+            {
+                if (certificate is not X509Certificate2 presented) return false;
+                arrival.Outcome = Judge(presented, errors, connection.RemoteEndPoint, shown);
+                return arrival.Outcome is TlsPeer;
+            },
+        };
+    }
+
+    private X509ChainPolicy Policy()
+    {
+        var policy = new X509ChainPolicy
+        {
+            TrustMode = X509ChainTrustMode.CustomRootTrust,
+            RevocationMode = X509RevocationMode.NoCheck,
+            DisableCertificateDownloads = true,
+            VerificationTimeIgnored = false,
+            VerificationTime = time.GetUtcNow().UtcDateTime,
+        };
+        policy.CustomTrustStore.AddRange(authorities);
+        return policy;
+    }
+
+    /// <returns>A <see cref="TlsPeer"/>, or what was counted.</returns>
+    private object Judge(X509Certificate2 certificate, SslPolicyErrors errors, EndPoint? from, ShownKey shown)
+    {
+        DateTime now = time.GetUtcNow().UtcDateTime;
+        if (now < certificate.NotBefore.ToUniversalTime() || now > certificate.NotAfter.ToUniversalTime()) return Refused(Refusals.Expired);
+        string fingerprint = Fingerprint.Of(certificate);
+        if (options.Revoked.Contains(fingerprint)) return Refused(Refusals.Revoked);
+        bool certified = authorities.Count > 0 && errors == SslPolicyErrors.None;
+        return new TlsPeer(fingerprint, certified ? CommonName(certificate) : null, shown.Fingerprint, clients.Find(fingerprint), from as IPEndPoint);
+
+        string Refused(string kind)
+        {
+            refusals.Count(kind, TlsPeer.FromOf(from));
+            return kind;
+        }
+    }
+
+    /// <returns>Null where there is none, or more than one.</returns>
+    private static string? CommonName(X509Certificate2 certificate)
+    {
+        const string Oid = "2.5.4.3";
+        string?[] names = [.. certificate.SubjectName.EnumerateRelativeDistinguishedNames()
+            .Where(part => !part.HasMultipleElements && part.GetSingleElementType().Value == Oid).Select(part => part.GetSingleElementValue())];
+        return names is [{ } only] ? only : null;
+    }
+
+    // Inside of TLS.
+    private async Task EnterAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        if (connection.Features.Get<Arrival>()?.Outcome is not TlsPeer peer) throw new InvalidOperationException("a connection came through TLS without a caller's key");
+        connection.Features.Set(peer);
+        if (!open.TryAdd(connection, peer))
+        {
+            refusals.Count(Refusals.Key, peer.From);
+            connection.Abort(new ConnectionAbortedException("too many connections of one key"));
+            return;
+        }
+        try
+        {
+            using ITimer? limit = HasRole(peer) ? null : time.CreateTimer(_ => Dismiss(connection, peer), null, StrangersTime, Timeout.InfiniteTimeSpan);
+            await next(connection);
+        }
+        finally
+        {
+            open.Remove(connection);
+        }
+    }
+
+    private void Dismiss(ConnectionContext connection, TlsPeer peer)
+    {
+        if (HasRole(peer)) return;    // it was paired meanwhile
+        refusals.Count(Refusals.Idle, peer.From);
+        connection.Abort(new ConnectionAbortedException("a key without a role"));
+    }
+
+    private bool HasRole(TlsPeer peer) => clients.Find(peer.Fingerprint) is not null || (peer.CertifiedName is { } name && options.ClientRoles.ContainsKey(name));
+
+    /// <summary>What became of a handshake; null: it did not come as far as the certificate.</summary>
+    private sealed class Arrival
+    {
+        public object? Outcome { get; set; }
+    }
+}
