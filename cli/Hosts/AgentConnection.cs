@@ -19,9 +19,9 @@ internal sealed class AgentConnection : IDisposable
     private readonly GrpcChannel channel;
     private readonly AgentService.AgentServiceClient client;
     private readonly DatabaseService.DatabaseServiceClient database;
-    private readonly AccessService.AccessServiceClient access;
     private readonly PushService.PushServiceClient push;
     private readonly RolloutService.RolloutServiceClient rollouts;
+    private readonly AccessService.AccessServiceClient access;
     private OperatorException? failure;
 
     /// <summary>To the agent of this machine.</summary>
@@ -42,16 +42,17 @@ internal sealed class AgentConnection : IDisposable
             UseCookies = false,
             AllowAutoRedirect = false,
             ActivityHeadersPropagator = null,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(15),   // a connection that is open at one end only is noticed
+            // A stream has no deadline: an agent that is gone without a word, as behind a cut network, answers no ping.
+            KeepAlivePingDelay = TimeSpan.FromSeconds(15),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(10),
             KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
         };
         channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions { HttpHandler = handler });
         client = new AgentService.AgentServiceClient(channel);
         database = new DatabaseService.DatabaseServiceClient(channel);
-        access = new AccessService.AccessServiceClient(channel);
         push = new PushService.PushServiceClient(channel);
         rollouts = new RolloutService.RolloutServiceClient(channel);
+        access = new AccessService.AccessServiceClient(channel);
     }
 
     public HostEntry Host { get; }
@@ -68,13 +69,13 @@ internal sealed class AgentConnection : IDisposable
         Func<DatabaseService.DatabaseServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken, TimeSpan? limit = null) =>
         AskAsync(options => question(database, options), limit, cancellationToken);
 
-    /// <summary>Asks one question about who may call over the network.</summary>
-    public Task<T> AskAccessAsync<T>(Func<AccessService.AccessServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
-        AskAsync(options => question(access, options), null, cancellationToken);
-
     /// <summary>Asks one question about rollouts.</summary>
     public Task<T> AskRolloutsAsync<T>(Func<RolloutService.RolloutServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
         AskAsync(options => question(rollouts, options), null, cancellationToken);
+
+    /// <summary>Asks one question about who may call over the network.</summary>
+    public Task<T> AskAccessAsync<T>(Func<AccessService.AccessServiceClient, CallOptions, AsyncUnaryCall<T>> question, CancellationToken cancellationToken) =>
+        AskAsync(options => question(access, options), null, cancellationToken);
 
     /// <summary>Asks for a stream; it ends when the agent ends it.</summary>
     public IAsyncEnumerable<T> StreamAsync<T>(Func<AgentService.AgentServiceClient, CallOptions, AsyncServerStreamingCall<T>> question, CancellationToken cancellationToken) =>

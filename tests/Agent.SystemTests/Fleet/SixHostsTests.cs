@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using Agent.Daemon.State;
 using Agent.TestHosts;
@@ -156,6 +157,26 @@ public sealed class SixHostsTests(SixHosts fleet) : AgentTest, IClassFixture<Six
         Assert.All(await fleet.VersionsAsync(Cancel), runs => Assert.Equal(version, runs));
         OneEach(version);
         await fleet.Laptop.BootAsync(Cancel);
+    }
+
+    [Fact]
+    public async Task Goes_over_TLS_as_over_ssh()
+    {
+        await UpAsync();
+        // With hosts of its own, so that ssh and TLS do not mix.
+        var home = new Dictionary<string, string> { ["XDG_CONFIG_HOME"] = "/root/tls" };
+        Task<CommandResult> LaptopAsync(string input, params string[] words) =>
+            fleet.Laptop.RunAsync(["agentctl", .. words], Encoding.ASCII.GetBytes(input), home, TimeSpan.FromMinutes(5), Cancel);
+        foreach (AgentHost host in fleet.Web)
+        {
+            await host.ShellAsync("printf 'listen:\n  address: 0.0.0.0:7443\n' >>/etc/agentd/agentd.yaml; systemctl restart agentd", Cancel);
+            string code = await host.ShellAsync("agentctl pair --new --name laptop --role deployer 2>/dev/null", Cancel);
+            (await LaptopAsync(code + "\n", "pair", $"https://{host.Host.Name}:7443", "--name", host.Host.Name)).Succeeded();
+        }
+        string version = await fleet.PublishAsync("ok", Cancel);
+        CommandResult rollout = await LaptopAsync("", "deploy", version, "--host", "all", "--batch", "3");
+        Assert.True(rollout.Exit == 0, $"exit {rollout.Exit}: {rollout.Output}{rollout.Errors}");
+        Assert.All(OneEach(version), turn => Assert.Contains("laptop (tls)", turn.By, StringComparison.Ordinal));
     }
 
     private static DateTimeOffset Begin(Deployment turn) => turn.Records[0].At;

@@ -112,8 +112,8 @@ public sealed class RolesTests : IDisposable
             var t when t == typeof(ApiCalls) => calls,
             var t when t == typeof(IConfiguration) => new OneApp(),
             var t when t == typeof(AuditLog) => Audit(),
-            var t when t == typeof(Clients) => clients,
             var t when t == typeof(TimeProvider) => TimeProvider.System,
+            var t when t == typeof(Clients) => clients,
             _ => (object?)null,
         })]);
         MethodInfo method = type.GetMethod(name)!;

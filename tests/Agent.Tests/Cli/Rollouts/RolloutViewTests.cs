@@ -16,7 +16,7 @@ public sealed class RolloutViewTests : IDisposable
     public void A_row_for_each_host_is_painted_over_as_it_goes_on()
     {
         Rollout rollout = FakeFleet.Rollout("r-1", FakeFleet.Plan("web1", "web2"));
-        using (var view = new RolloutView(Terminal(width: 60, height: 24), new InstantTime(int.MaxValue)))
+        using (var view = new RolloutView(Terminal(width: 70, height: 24), new InstantTime(int.MaxValue)))
         {
             view.Show(new RolloutReport.Changed(rollout, RolloutProgress.Of(rollout.Plan)));
             Assert.Contains("web1    1  waiting ", Last(), StringComparison.Ordinal);
@@ -30,7 +30,7 @@ public sealed class RolloutViewTests : IDisposable
             view.Note = "Ctrl-C: ?";
             Assert.Contains("web1    1  rolled back ", Last(), StringComparison.Ordinal);
         }
-        Assert.All(output.ToString().Split('\n').Select(Plain), line => Assert.True(line.Length < 60, line));
+        Assert.All(output.ToString().Split('\n').Select(Plain), line => Assert.True(line.Length < 70, line));
         Assert.EndsWith("Ctrl-C: ?\e[K\n", output.ToString(), StringComparison.Ordinal);
     }
 
