@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Agent.Cli.Rendering;
 using Agent.Cli.Rollouts;
 using Agent.Tests.Fakes;
@@ -56,7 +57,7 @@ public sealed class RolloutViewTests : IDisposable
         return Plain(all[(all.LastIndexOf("\e[J", StringComparison.Ordinal) + 3)..]);
     }
 
-    private static string Plain(string text) => text.Replace("\e[K", "", StringComparison.Ordinal).Replace("\e[J", "", StringComparison.Ordinal);
+    private static string Plain(string text) => Regex.Replace(text, "\e\\[[0-9]*[AJK]", "");
 
     private Terminal Terminal(int width, int height) =>
         new(output, output, outputIsTerminal: true, errorIsTerminal: true, colour: false) { Width = () => width, Height = () => height };
