@@ -74,7 +74,7 @@ internal static class DeployCommand
             {
                 using PushedBuild build = await PushedBuild.PrepareAsync(push, call.Parsed, request.Version, request.App, call.Terminal, call.Time, cancellationToken);
                 PushDone done = await build.SendAsync(call.Agent, call.Terminal, cancellationToken);
-                if (call.Json) call.Terminal.JsonLine(writer => writer.Object(done, build.WriteEvent));
+                if (call.Json) call.Terminal.JsonLine(writer => writer.Object(done, (w, one) => build.WriteEvent(w, one, host: null)));
                 else build.Tell(call.Terminal, done);
                 (request.Version, request.Pushed) = (done.Version, done.Digest);
             }
@@ -87,7 +87,7 @@ internal static class DeployCommand
             bool isPath = PushOptions.IsPath(wanted);
             if (!isPath && push.AnyIn(parsed))
                 throw new OperatorException(ExitCode.Usage, "--store, --key-file, --version and --unsigned are for a directory or an archive", "leave them out, or name a PATH: ./build");
-            if (isPath && parsed.GetValue(dryRun)) throw new OperatorException(ExitCode.Usage, "--dry-run needs a version", "push it first, then name its version");
+            if (parsed.GetValue(dryRun) && (isPath || wanted.StartsWith(DigestPrefix, StringComparison.Ordinal))) throw new OperatorException(ExitCode.Usage, "--dry-run needs a version", "push it first, then name its version");
             return isPath;
         }
     }

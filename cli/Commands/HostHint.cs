@@ -17,10 +17,11 @@ internal static partial class HostHint
         return text.Contains("agentctl ", StringComparison.Ordinal) ? AdvisedCommand().Replace(text, match => $"{match.Value} --host {host.Name}") : text;
     }
 
-    // Not what ssh is to run there. The verbs that ask an agent; then options, the values of those that have one, and what looks like an argument: an id, a version, a placeholder.
+    // Not what is to be typed on the host itself, nor what ssh is to run there. The verbs that ask an agent; then options, the values
+    // of those that have one, and what looks like an argument: an id, a version, a placeholder.
     [GeneratedRegex(
         """
-        (?<!\bssh\ [^;:,()]{0,100})\bagentctl\ (?:(?:db|config|rollout)\ [a-z]+|(?!store\b|publish\b|promote\b|app\b|hosts\b|host\b|drill\b|completion\b|pair\b)[a-z]+)\b
+        (?<!\bsudo\ |\bssh\ [^;:,()]{0,100})\bagentctl\ (?:(?:db|config|clients)\ [a-z]+|(?!store\b|publish\b|promote\b|app\b|hosts\b|host\b|drill\b|completion\b|pair\b|clients\b|rollouts?\b|dial-)[a-z]+)(?![\w-])
         (?:\ --?(?:app|reason|expect|lines|limit|restore-database|restore-point|n|O|c)\ [A-Za-z0-9._-]*[A-Za-z0-9]|\ --?[a-z][a-z-]*\b|\ (?=[a-z.-]*[A-Z0-9])[A-Za-z0-9._-]*[A-Za-z0-9])*
         """, RegexOptions.IgnorePatternWhitespace)]
     private static partial Regex AdvisedCommand();

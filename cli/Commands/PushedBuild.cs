@@ -118,7 +118,8 @@ internal sealed class PushedBuild : IDisposable
             if (answer.Error is not null) failed.Add(answer);
             if (answer.Result is not { } done) continue;
             pushed = done;
-            if (!call.Json) Tell(call.Terminal, done, answer.Host.Name);
+            if (call.Json) call.Terminal.JsonLine(writer => writer.Object(done, (w, one) => WriteEvent(w, one, answer.Host.Name)));
+            else Tell(call.Terminal, done, answer.Host.Name);
         }
         FanOut.TellErrors(call, failed);
         if (failed.Find(answer => pushed is null || answer.Error!.Code != ExitCode.Unreachable) is { Error: { } error } first)
@@ -142,8 +143,10 @@ internal sealed class PushedBuild : IDisposable
     }
 
     /// <summary>As the first line of a deployment's events.</summary>
-    public void WriteEvent(Utf8JsonWriter writer, PushDone done)
+    /// <param name="host">Where there are several; else null.</param>
+    public void WriteEvent(Utf8JsonWriter writer, PushDone done, string? host)
     {
+        if (host is not null) writer.WriteString("host", host);
         writer.WriteNull("at");
         writer.WriteNull("deployment");
         writer.WriteString("event", "pushed");

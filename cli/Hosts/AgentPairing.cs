@@ -34,7 +34,7 @@ internal static class AgentPairing
 
         public ValueTask<Stream> ConnectAsync(CancellationToken cancellationToken) => Interlocked.Exchange(ref left, null) is { } one
             ? ValueTask.FromResult(one)
-            : throw new OperatorException(ExitCode.Unreachable, "the connection broke while pairing", "see on the host whether it took the code: sudo agentctl clients; then make a new one");
+            : throw new OperatorException(ExitCode.Unreachable, "the connection broke while pairing", "see on the host whether it took the code: sudo agentctl clients list; then make a new one");
 
         public OperatorException? Failure => dialer.Failure;
 

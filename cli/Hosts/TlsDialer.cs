@@ -153,7 +153,7 @@ internal sealed class TlsDialer : IDialer
 
     private X509Certificate2 Certificate()
     {
-        if (variable(CertificateVariable) is { Length: > 0 } certificate)
+        if (!TakesAnyAgent && variable(CertificateVariable) is { Length: > 0 } certificate)
             return FromFiles(CertificateVariable, () => X509Certificate2.CreateFromPemFile(certificate, variable(KeyVariable) is { Length: > 0 } key ? key : null));
         using OwnKey own = (TakesAnyAgent ? files.KeyOrNew() : files.Key())
             ?? throw new OperatorException(ExitCode.Refused, $"there is no key on this machine to call {address} with", $"on the host: sudo agentctl pair --new --name NAME --role ROLE; then here: agentctl pair {address}");

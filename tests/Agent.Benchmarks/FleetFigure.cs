@@ -6,13 +6,13 @@ using Agent.TestHosts;
 namespace Agent.Benchmarks;
 
 /// <summary>
-/// <c>agentctl status --host all</c> over fifty agents from another host, over ssh connections that are open already. One throwaway host stands for the
+/// <c>agentctl status</c> of fifty agents from another host, over ssh connections that are open already, and over TLS, where each run makes fifty handshakes. One throwaway host stands for the
 /// fifty: an agent each with files, socket and journal of its own, and a port of sshd each, which knows which agent is meant. So each has its own ssh, its own
 /// shared connection and its own <c>dial-stdio</c>; what fifty machines would do at once, the processors of one do.
 /// </summary>
 internal static class FleetFigure
 {
-    private const int Agents = 50, FirstPort = 2001;
+    private const int Agents = 50, FirstPort = 2001, FirstTlsPort = 3001;
 
     private const string Network = "fleet", Measure = "/usr/local/lib/measure.py";
 
@@ -35,14 +35,19 @@ internal static class FleetFigure
         await client.WriteAsync("/root/.config/agentctl/hosts.yaml", Inventory(), cancellationToken);
         await client.WriteAsync("/root/.ssh/config", "Host *\n    ControlMaster auto\n    ControlPath /root/.ssh/shared-%C\n    ControlPersist 10m\n    StrictHostKeyChecking accept-new\n", cancellationToken);
 
-        string[] status = ["agentctl", "status", "--host", "all"];
+        string[] status = ["agentctl", "status", "--host", "web*"];
         double[] cold = await WallAsync(client, 1, status, cancellationToken);
         double[] warm = await WallAsync(client, runs, status, cancellationToken);
         double[] one = await WallAsync(client, runs, ["agentctl", "status", "--host", "web01"], cancellationToken);
         double[] bare = await WallAsync(client, runs, ["ssh", "-p", $"{FirstPort}", "hosts", "true"], cancellationToken);
         double[] end = await WallAsync(fleet, runs, ["sh", "-c", "AGENTD_SOCKET=/run/fleet/1.sock agentctl dial-stdio </dev/null >/dev/null"], cancellationToken);
+        await PairAsync(client, fleet, cancellationToken);
+        double[] tls = await WallAsync(client, runs, ["agentctl", "status", "--host", "tls*"], cancellationToken);
+        double[] oneTls = await WallAsync(client, runs, ["agentctl", "status", "--host", "tls1"], cancellationToken);
         return
         [
+            new Figure($"status of {Agents} hosts over TLS", "ms", 500, tls),
+            new Figure("status of one of them over TLS", "ms", null, oneTls),
             new Figure($"status of {Agents} hosts by ssh, connections open", "ms", 2000, warm),
             new Figure($"status of {Agents} hosts by ssh, first", "ms", null, cold),
             new Figure("status of one of them, connection open", "ms", null, one),
@@ -66,12 +71,21 @@ internal static class FleetFigure
             systemd-sysusers
             for i in $(seq {{Agents}}); do
                 mkdir -p /etc/fleet/$i/apps.d /var/lib/fleet/$i /srv/fleet/$i
-                printf 'data: /var/lib/fleet/%s\nreleases: /srv/fleet/%s\nsocket: /run/fleet/%s.sock\n' $i $i $i >/etc/fleet/$i/agentd.yaml
+                printf 'data: /var/lib/fleet/%s\nreleases: /srv/fleet/%s\nsocket: /run/fleet/%s.sock\nlisten:\n  address: 0.0.0.0:%s\n' $i $i $i $(({{FirstTlsPort}} + i - 1)) >/etc/fleet/$i/agentd.yaml
                 : >/etc/fleet/$i/apps.d/shop.yaml
             done
             systemctl daemon-reload
             for i in $(seq {{Agents}}); do systemctl start fleet@$i; done
             """, cancellationToken);
+    }
+
+    private static async Task PairAsync(TestHost client, TestHost fleet, CancellationToken cancellationToken)
+    {
+        string codes = (await fleet.RunAsync(
+            ["bash", "-euo", "pipefail", "-c", $"for i in $(seq {Agents}); do agentctl pair --new --name laptop --role viewer --socket /run/fleet/$i.sock 2>/dev/null; done"],
+            null, null, s_limit, cancellationToken)).Succeeded();
+        await client.WriteAsync("/root/codes", codes, cancellationToken);
+        await RunAsync(client, $"i=0; while read -r code; do i=$((i + 1)); echo $code | agentctl pair https://hosts:$(({FirstTlsPort} + i - 1)) --name tls$i; done </root/codes", cancellationToken);
     }
 
     // Which of them is meant is in the port.

@@ -113,7 +113,7 @@ internal sealed partial class Clients
                 throw new OperatorException(ExitCode.NeedsOperator, $"{path} cannot be read: {unreadable}", "mend it, or move it away (then every caller has to be paired again), and restart agentd");
             if (all.Any(client => client.Name == name))
                 throw new OperatorException(ExitCode.Refused, $"{name} is paired already", $"choose another name, or remove that one: sudo agentctl clients remove {name}");
-            if (all.Count >= Most) throw new OperatorException(ExitCode.Refused, $"{Most} callers are paired already", "remove those that do not call any more: sudo agentctl clients");
+            if (all.Count >= Most) throw new OperatorException(ExitCode.Refused, $"{Most} callers are paired already", "remove those that do not call any more: sudo agentctl clients list");
         }
     }
 
@@ -142,7 +142,7 @@ internal sealed partial class Clients
     }
 
     private Client Named(string name) => all.FirstOrDefault(client => client.Name == name)
-        ?? throw new OperatorException(ExitCode.Usage, $"no caller {(IsName(name) ? name : "of that name")} is paired with this agent", "see who is: agentctl clients");
+        ?? throw new OperatorException(ExitCode.Usage, $"no caller {(IsName(name) ? name : "of that name")} is paired with this agent", "see who is: agentctl clients list");
 
     private void Write(IReadOnlyList<Client> clients)
     {

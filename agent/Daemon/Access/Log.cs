@@ -15,7 +15,7 @@ internal static partial class Log
     [LoggerMessage(2303, LogLevel.Warning, "Turned away {Count} within a minute: {Kind}; the last one from {From}")]
     public static partial void TurnedAway(this ILogger logger, long count, string kind, string from);
 
-    [LoggerMessage(2304, LogLevel.Information, "Listening at {Address}, as {Fingerprint}")]
+    [LoggerMessage(2304, LogLevel.Information, "Callers over the network are taken at {Address}, and shown {Fingerprint}")]
     public static partial void Listening(this ILogger logger, string address, string fingerprint);
 
     [LoggerMessage(2305, LogLevel.Warning, "Wrong proofs have voided {Count} pairing codes")]

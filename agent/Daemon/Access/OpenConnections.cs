@@ -6,7 +6,7 @@ namespace Agent.Daemon.Access;
 internal sealed class OpenConnections
 {
     /// <summary>Of one key: a program that fans out opens one for each of its processes.</summary>
-    public const int MostOfKey = 16;
+    public const int MostOfKey = 64;
 
     private readonly Lock gate = new();
     private readonly Dictionary<ConnectionContext, TlsPeer> open = [];

@@ -30,12 +30,14 @@ internal sealed class TlsDoor
     private readonly OpenConnections open;
     private readonly Refusals refusals;
     private readonly TimeProvider time;
+    private readonly ILogger<TlsDoor> logger;
     private readonly X509Certificate2Collection authorities;
 
     /// <exception cref="OperatorException">The CA's file cannot be used.</exception>
-    public TlsDoor(ListenerOptions options, AgentIdentity identity, Clients clients, OpenConnections open, Refusals refusals, IDisk disk, TimeProvider time)
+    public TlsDoor(
+        ListenerOptions options, AgentIdentity identity, Clients clients, OpenConnections open, Refusals refusals, IDisk disk, TimeProvider time, ILogger<TlsDoor> logger)
     {
-        (this.options, this.identity, this.clients, this.open, this.refusals, this.time) = (options, identity, clients, open, refusals, time);
+        (this.options, this.identity, this.clients, this.open, this.refusals, this.time, this.logger) = (options, identity, clients, open, refusals, time, logger);
         try
         {
             authorities = options.ClientCa is { } file ? ListenerFile.ReadCertificates(disk, file) : [];
@@ -52,6 +54,7 @@ internal sealed class TlsDoor
         listen.Use(next => connection => WatchAsync(connection, next));
         listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = handshake => ValueTask.FromResult(Handshake(handshake.Connection)), HandshakeTimeout = HandshakeTime });
         listen.Use(next => connection => EnterAsync(connection, next));
+        logger.Listening(options.Address.ToString(), identity.Shown.Fingerprint);
     });
 
     // Outside of TLS: sees those that never come through it.

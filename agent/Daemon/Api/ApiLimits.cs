@@ -14,7 +14,7 @@ internal static partial class ApiLimits
     public const int HeaderBytes = 16 << 10, Headers = 64;
 
     /// <summary>Calls at once in one connection.</summary>
-    public const int Streams = 32;
+    public const int Streams = 16;
 
     private const int LimitOfDescriptors = 7;   // RLIMIT_NOFILE of <asm-generic/resource.h>
 

@@ -12,7 +12,7 @@ public sealed class BootstrapTests : AgentTest
     {
         SkipWhereNoHostsRun();
         if (SshHost.Lacks() is { } lacks) Assert.Skip(lacks);
-        await using TestHost client = await AgentHost.ClientUpAsync("client", "bootstrap", Cancel);
+        await using TestHost client = await AgentHost.ClientUpAsync("bootstrap-from", "bootstrap", Cancel);
         await using TestHost bare = await AgentHost.BareUpAsync("bare", "bootstrap", Cancel);
         string key = await SshHost.MakeKeyAsync(client, Cancel);
         await SshHost.StartAsync(bare, [key], Cancel);
@@ -37,11 +37,11 @@ public sealed class BootstrapTests : AgentTest
         Assert.Equal(5, failed.Exit);
         Assert.Equal(before, await TracesAsync(bare));
 
-        CommandResult installed = await AgentctlAsync(client, "ssh://root@bare", "--package", Package, "--store", "/var/store", "--root", "/root/root.json");
+        CommandResult installed = await AgentctlAsync(client, "ssh://root@bare", "--package", Package, "--store", "/var/store", "--root", "/root/root.json", "--name", "new");
         Assert.Contains("is ready", installed.Succeeded(), StringComparison.Ordinal);
         Assert.Equal("active enabled", await SshHost.RunAsync(bare, "echo $(systemctl is-active agentd) $(systemctl is-enabled agentd)", Cancel));
         Assert.Equal("store: \"/var/store\"", await SshHost.RunAsync(bare, "cat /etc/agentd/agentd.yaml", Cancel));
-        (await client.RunAsync(["agentctl", "status", "--host", "ssh://root@bare"], Cancel)).Succeeded();
+        (await client.RunAsync(["agentctl", "status", "--host", "new"], Cancel)).Succeeded();
 
         // The same once more is an upgrade; another store is not written over the one that is there.
         int pid = await PidAsync(bare);

@@ -92,6 +92,13 @@ public sealed class PushTests : AgentTest
         Assert.InRange(received["ssh://root@push-far"], 8_000_000, 9_000_000);
         (await near.AgentctlAsync(["deploy", "v1.1.0", "--app", "shop", "--host", "ssh://root@push-far"], Cancel)).Succeeded();
         await far.AssertAgreesAsync("shop", ["v1.1.0"], "through ssh", Cancel);
+
+        // What lies here goes to all of them, and then over them.
+        CommandResult rollout = await near.AgentctlAsync(
+            ["deploy", "/var/sources/shop-v1.1.0", "--version", "v1.2.0", "--app", "shop", "--host", "local,ssh://root@push-far", "--canary", "1"], Cancel);
+        Assert.True(rollout.Exit == 0, rollout.Output + rollout.Errors);
+        foreach (AgentHost host in (AgentHost[])[near, far]) await host.AssertAgreesAsync("shop", ["v1.2.0"], "rolled out", Cancel);
+        Assert.Equal("uid 0 (root)", far.State("shop").Deployments[^1].PushedBy);
     }
 
     [Fact]

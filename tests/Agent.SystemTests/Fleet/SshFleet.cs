@@ -10,20 +10,20 @@ public sealed class SshFleet : IAsyncLifetime
 {
     private const string Config = """
         Host shared
-            HostName web
-            HostKeyAlias web
+            HostName ssh-web
+            HostKeyAlias ssh-web
             ControlMaster auto
             ControlPath /root/.ssh/shared-%C
             ControlPersist 60
         Host restricted
-            HostName web
-            HostKeyAlias web
+            HostName ssh-web
+            HostKeyAlias ssh-web
             IdentityFile /root/.ssh/only
             IdentitiesOnly yes
         Host behind
-            HostName web
-            HostKeyAlias web
-            ProxyJump jump
+            HostName ssh-web
+            HostKeyAlias ssh-web
+            ProxyJump ssh-jump
         """;
 
     private readonly List<IAsyncDisposable> hosts = [];
@@ -41,12 +41,12 @@ public sealed class SshFleet : IAsyncLifetime
     {
         if (isUp) return;
         Assert.True(hosts.Count == 0, "the hosts did not come up");
-        Client = await AddAsync(AgentHost.ClientUpAsync("client", "ssh", cancellationToken));
+        Client = await AddAsync(AgentHost.ClientUpAsync("ssh-client", "ssh", cancellationToken));
         string key = await SshHost.MakeKeyAsync(Client, cancellationToken);
-        Jump = await AddAsync(TestHost.UpAsync("jump", new TestHostOptions { Network = "ssh" }, cancellationToken));
+        Jump = await AddAsync(TestHost.UpAsync("ssh-jump", new TestHostOptions { Network = "ssh" }, cancellationToken));
         await SshHost.StartAsync(Jump, [key], cancellationToken);
         var apps = new Dictionary<string, string> { ["shop"] = AgentHost.AppFile(start: "120s", stable: "1s") };
-        Web = await AddAsync(AgentHost.UpAsync("web", $"store: {AgentHost.Store}\n", apps, cancellationToken, "ssh"));
+        Web = await AddAsync(AgentHost.UpAsync("ssh-web", $"store: {AgentHost.Store}\n", apps, cancellationToken, "ssh"));
         await SshHost.AddUserAsync(Web.Host, "deploy", "agentd", cancellationToken);
         await SshHost.AddUserAsync(Web.Host, "stranger", "", cancellationToken);
         await SshHost.StartAsync(Web.Host, [key], cancellationToken);

@@ -6,7 +6,7 @@ namespace Agent.SystemTests.Fleet;
 /// <summary>A host that opens no port but sshd's, asked from another one.</summary>
 public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet>
 {
-    private const string Deploy = "ssh://deploy@web";
+    private const string Deploy = "ssh://deploy@ssh-web";
 
     [Fact]
     public async Task Asks_and_deploys_as_the_user_of_ssh_and_it_is_known_who_did()
@@ -59,10 +59,10 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
     {
         await UpAsync();
         const string Known = "/root/.ssh/known_hosts";
-        await SshHost.RunAsync(fleet.Client, $"cp {Known} {Known}.right; sed -i \"s|^web .*|web $(cut -d' ' -f1,2 /root/.ssh/id_ed25519.pub)|\" {Known}", Cancel);
+        await SshHost.RunAsync(fleet.Client, $"cp {Known} {Known}.right; sed -i \"s|^ssh-web .*|ssh-web $(cut -d' ' -f1,2 /root/.ssh/id_ed25519.pub)|\" {Known}", Cancel);
         try
         {
-            await AssertFailsAsync(5, "ssh://deploy@web: it shows another host key than the one that ssh knows", "ssh-keygen -R web", "status", "--host", Deploy);
+            await AssertFailsAsync(5, "ssh://deploy@ssh-web: it shows another host key than the one that ssh knows", "ssh-keygen -R ssh-web", "status", "--host", Deploy);
             await SshHost.RunAsync(fleet.Client, $": >{Known}", Cancel);
             await AssertFailsAsync(5, "ssh does not know its host key yet", "compare the fingerprint", "status", "--host", Deploy);
         }
@@ -76,15 +76,15 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
     public async Task Who_has_no_key_or_no_role_there_is_told()
     {
         await UpAsync();
-        await AssertFailsAsync(5, "you may not talk to agentd", "sudo usermod -aG agentd USER", "status", "--host", "ssh://stranger@web");
-        await AssertFailsAsync(5, "it does not let you in: nobody-at-all@web: Permission denied (publickey)", "authorized_keys", "status", "--host", "ssh://nobody-at-all@web");
+        await AssertFailsAsync(5, "you may not talk to agentd", "sudo usermod -aG agentd USER", "status", "--host", "ssh://stranger@ssh-web");
+        await AssertFailsAsync(5, "it does not let you in: nobody-at-all@ssh-web: Permission denied (publickey)", "authorized_keys", "status", "--host", "ssh://nobody-at-all@ssh-web");
     }
 
     [Fact]
     public async Task A_host_that_does_not_answer_to_ssh_is_told()
     {
         await UpAsync();
-        await AssertFailsAsync(4, "nothing there answers to ssh", "sshd runs there", "status", "--host", "ssh://web:2222");
+        await AssertFailsAsync(4, "nothing there answers to ssh", "sshd runs there", "status", "--host", "ssh://ssh-web:2222");
         await AssertFailsAsync(4, "nobody knows its address", "typing error", "status", "--host", "ssh://no-such-host");
     }
 
@@ -95,7 +95,7 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
         await fleet.Web.ShellAsync("mv /usr/bin/agentctl /usr/bin/agentctl.away", Cancel);
         try
         {
-            await AssertFailsAsync(4, "there is no agentctl there", "agentctl host bootstrap ssh://deploy@web", "status", "--host", Deploy);
+            await AssertFailsAsync(4, "there is no agentctl there", "agentctl host bootstrap ssh://deploy@ssh-web", "status", "--host", Deploy);
         }
         finally
         {
@@ -119,7 +119,7 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
         await fleet.Web.ShellAsync("printf 'echo Welcome to web, agentctl-dial-stdio; printf noise\\n' >/home/deploy/.noise; cat /home/deploy/.noise /home/deploy/.bashrc >/home/deploy/.new; mv /home/deploy/.new /home/deploy/.bashrc", Cancel);
         await fleet.Web.Host.WriteAsync("/etc/ssh/banner", "All your connections are watched.\n", Cancel);
         await fleet.Web.ShellAsync("echo Banner /etc/ssh/banner >>/etc/ssh/test_sshd_config; systemctl restart sshd-test", Cancel);
-        Assert.Contains("Welcome to web", await SshHost.RunAsync(fleet.Client, "ssh deploy@web true", Cancel), StringComparison.Ordinal);
+        Assert.Contains("Welcome to web", await SshHost.RunAsync(fleet.Client, "ssh deploy@ssh-web true", Cancel), StringComparison.Ordinal);
         CommandResult status = await AgentctlAsync("status", "--host", Deploy, "--output", "json");
         Assert.Equal("shop", Json(status).GetProperty("apps")[0].GetProperty("app").GetString());
         Assert.Equal("", status.Errors);

@@ -52,7 +52,7 @@ public sealed class KilledMigrationTests : AgentTest
         return host;
     }
 
-    private static string File(int number) => $"-- agentd: phase=expand\nCREATE TABLE first{number} (a int);\nSELECT pg_sleep(0.5);\nCREATE TABLE second{number} (a int);\n";
+    private static string File(int number) => $"-- agentd: phase=expand\nCREATE TABLE first{number} (a int);\nSELECT pg_sleep(1.5);\nCREATE TABLE second{number} (a int);\n";
 
     // As a crash of the server: every session ends in the middle of what it does.
     private static Action Server(AgentHost host)

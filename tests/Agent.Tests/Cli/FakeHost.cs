@@ -26,10 +26,12 @@ public sealed class FakeHost : IAsyncLifetime
         builder.Services.AddGrpc();
         builder.Services.AddSingleton(Agent);
         builder.Services.AddSingleton<FakeDatabase>();
+        builder.Services.AddSingleton<FakeAccess>();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.ListenUnixSocket(Socket, listen => listen.Protocols = HttpProtocols.Http2));
         app = builder.Build();
         app.MapGrpcService<FakeAgent>();
         app.MapGrpcService<FakeDatabase>();
+        app.MapGrpcService<FakeAccess>();
         await app.StartAsync();
         File.WriteAllBytes(DeadSocket, []);
     }

@@ -131,6 +131,7 @@ public sealed class PostgresServer : IDisposable
         [
             .. AsPostgres(), $"{Programs}/postgres", "-D", $"{DataDirectory}/data", "-p", $"{Port}", "-k", DataDirectory, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off",
             "-c", "max_connections=200", "-c", "shared_buffers=32MB", "-c", "log_min_messages=fatal",
+            "-c", "dynamic_shared_memory_type=mmap",   // among its own files, so that nothing stays behind where it is killed
         ];
         using var started = new ManualResetEventSlim();
         Exception? problem = null;

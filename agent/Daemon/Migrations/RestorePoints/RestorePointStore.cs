@@ -21,7 +21,7 @@ internal sealed class RestorePointStore(IPrivateStore objects, string prefix, st
     /// <summary>For people: the directory, or the place in the store.</summary>
     public string Where => prefix.Length == 0 ? objects.Description : $"{objects.Description.TrimEnd('/')}/{prefix.TrimEnd('/')}";
 
-    /// <summary>As above; it need not be there.</summary>
+    /// <summary>A directory of this host, which need not be there yet.</summary>
     public string Work => work;
 
     /// <summary>In a directory that is theirs alone.</summary>

@@ -9,7 +9,7 @@ public sealed class CompletionTests(FakeFleet fleet) : IClassFixture<FakeFleet>
 {
     [Theory]
     [InlineData("agentctl sta", "status")]
-    [InlineData("agentctl ho", "hold hosts")]
+    [InlineData("agentctl ho", "hold host hosts")]
     [InlineData("agentctl db m", "migrations")]
     [InlineData("agentctl comp", "completion")]                        // not what is for the scripts alone
     [InlineData("agentctl deploy --fo", "--force")]

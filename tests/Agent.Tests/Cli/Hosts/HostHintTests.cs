@@ -27,6 +27,10 @@ public class HostHintTests
     [InlineData("see agentctl --help", "see agentctl --help")]
     [InlineData("agentctl hosts lists them", "agentctl hosts lists them")]
     [InlineData("use sudo", "use sudo")]
+    [InlineData("agentctl rollout resume r1", "agentctl rollout resume r1")]                                    // asks all its hosts
+    [InlineData("on the host: sudo agentctl clients remove ann", "on the host: sudo agentctl clients remove ann")]
+    [InlineData("agentctl clients list", "agentctl clients list --host web1")]
+    [InlineData("see what agentctl dial-stdio says", "see what agentctl dial-stdio says")]
     [InlineData("see what it says: ssh -p 22 web1 agentctl version", "see what it says: ssh -p 22 web1 agentctl version")]     // there it is local
     [InlineData("agentctl host bootstrap ssh://web1 --package FILE.deb", "agentctl host bootstrap ssh://web1 --package FILE.deb")]
     [InlineData("journalctl -u agentd -n 50", "on web1: journalctl -u agentd -n 50")]
