@@ -15,8 +15,8 @@ internal sealed class RolloutText(Terminal terminal)
     {
         switch (happened)
         {
-            case RolloutReport.Changed { Rollout: var rollout }:
-                if (batches == 0) Begin(rollout);
+            case RolloutReport.Changed(var rollout, var progress):
+                if (batches == 0) Begin(rollout, progress);
                 else terminal.Line(new Piece($"rollout {rollout.Id}", Tone.Strong), $"  {Word(rollout.State)}{(rollout.Reason.Length > 0 ? $": {rollout.Reason}" : "")}");
                 break;
             case RolloutReport.Began(var batch, var hosts):
@@ -93,11 +93,12 @@ internal sealed class RolloutText(Terminal terminal)
     public static string Deploying(Deployment deployment) =>
         deployment.FromVersion.Length > 0 ? $"{deployment.FromVersion} -> {deployment.ToVersion}" : $"{deployment.ToVersion}, the first";
 
-    private void Begin(Rollout rollout)
+    private void Begin(Rollout rollout, RolloutProgress progress)
     {
         batches = rollout.Plan.Batches.Count;
         width = rollout.Plan.Batches.SelectMany(batch => batch.Hosts).Max(host => host.Name.Length);
         foreach (Piece[] line in Heading(rollout)) terminal.Line(line);
+        if (progress.Stands.Values.Any(stand => stand != Stand.Waiting)) terminal.Line($"so far  {Summary(progress)}");
     }
 
     private void Line(string host, params ReadOnlySpan<Piece> pieces) => terminal.Line([host.PadRight(width), "  ", .. pieces]);

@@ -9,6 +9,8 @@ namespace Agent.Cli.Rendering;
 /// </summary>
 internal sealed class RolloutView : IDisposable
 {
+    private static readonly TimeSpan OftenEnough = TimeSpan.FromMilliseconds(100);
+
     private readonly Terminal terminal;
     private readonly TimeProvider time;
     private readonly Lock gate = new();
@@ -18,6 +20,7 @@ internal sealed class RolloutView : IDisposable
     private Rollout rollout = new();
     private RolloutProgress? progress;
     private string note = "";
+    private long painted;
 
     public RolloutView(Terminal terminal, TimeProvider time)
     {
@@ -38,7 +41,12 @@ internal sealed class RolloutView : IDisposable
 
     public void Show(RolloutReport happened)
     {
-        lock (gate) Take(happened);
+        lock (gate)
+        {
+            Take(happened);
+            // Downloads tell more than a person can read.
+            if (happened is RolloutReport.Went { Event.KindCase: DeploymentEvent.KindOneofCase.Progress } && time.GetElapsedTime(painted) < OftenEnough) return;
+        }
         Paint();
     }
 
@@ -58,7 +66,13 @@ internal sealed class RolloutView : IDisposable
             case RolloutReport.Changed(var changed, var now):
                 (rollout, progress) = (changed, now);
                 foreach ((int n, RolloutBatch batch) in changed.Plan.Batches.Index())
-                    foreach (RolloutHost host in batch.Hosts) rows.TryAdd(host.Name, new Row(host.Name, n + 1) { Stand = now.Stands[host.Name] });
+                {
+                    foreach (RolloutHost host in batch.Hosts)
+                    {
+                        rows.TryAdd(host.Name, new Row(host.Name, n + 1));
+                        rows[host.Name].Stands(now.Stands[host.Name], time.GetTimestamp());
+                    }
+                }
                 break;
             case RolloutReport.Began(var batch, var hosts):
                 foreach (string host in hosts) rows[host].Begin(batch > 0 ? Stand.UnderWay : Stand.GoingBack, time.GetTimestamp());
@@ -93,6 +107,7 @@ internal sealed class RolloutView : IDisposable
         lock (gate)
         {
             if (progress is null) return;
+            painted = time.GetTimestamp();
             try
             {
                 terminal.Block(Lines());
@@ -134,11 +149,18 @@ internal sealed class RolloutView : IDisposable
 
         public string Host => host;
 
-        public Stand Stand { get; set; }
+        public Stand Stand { get; private set; }
 
         public string Step { get; set; } = "";
 
         public string Last { get; set; } = "";
+
+        /// <summary>It may be under way already, for whoever takes over.</summary>
+        public void Stands(Stand stand, long now)
+        {
+            Stand = stand;
+            if (RolloutProgress.IsUnderWay(stand)) since ??= now;
+        }
 
         public void Begin(Stand stand, long now) => (Stand, since, took, Step, Last) = (stand, now, null, "", "");
 

@@ -62,7 +62,7 @@ internal sealed class Terminal(TextWriter output, TextWriter error, bool outputI
         // Not Console.Out: that prepares the terminal for reading keys, which costs time.
         var output = new StreamWriter(StandardOutput());
         var error = new StreamWriter(Console.OpenStandardError()) { AutoFlush = true };
-        return new Terminal(output, error, outputIsTerminal, errorIsTerminal, colour) 
+        return new Terminal(output, error, outputIsTerminal, errorIsTerminal, colour)
         {
             Width = () => Console.WindowWidth is > 0 and var columns ? columns : 80,
             Height = () => Console.WindowHeight is > 0 and var lines ? lines : 24,

@@ -72,7 +72,8 @@ internal sealed class RolloutDriver(RolloutHosts hosts, string driver, RolloutTi
     public async Task<RolloutEnd> TakeOverAsync(Rollout known, Will will, string reason, int? maxFailures, bool skipUnreachable, CancellationToken cancellationToken)
     {
         progress = RolloutProgress.Of(known.Plan);
-        if (await PutAsync(Changed(known, will == Will.GoBack ? State.RollingBack : State.Running, reason), cancellationToken) is { } newer) return End(newer);
+        rollout = Changed(known, will == Will.GoBack ? State.RollingBack : State.Running, reason);
+        if (Newest(await hosts.PutAsync(rollout, cancellationToken)) is { } newer) return End(newer);
         // Only now: what the driver before had begun when its revision was superseded is seen here, and nothing more can begin.
         foreach (HostSaid<HostRollout?> said in await hosts.FindAsync(known.App, known.Id, brief: true, _ => true, cancellationToken))
         {

@@ -14,7 +14,7 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
     private readonly List<Watcher> watchers = [];
     private readonly Queue<JournalRecord> unsaved = [];
     private volatile AgentState state = Fold(records);
-    private int others = records.Count(record => record is JournalRecord.OfApp);
+    private int others = records.Sum(Compaction.Weight);
 
     public AgentState State => state;
 
@@ -31,7 +31,7 @@ internal sealed class DeploymentLog(Journal journal, IReadOnlyList<JournalRecord
             }
             journal.Append(record);
             Publish(record);
-            if (record is JournalRecord.OfApp) others++;
+            others += Compaction.Weight(record);
             if (record is JournalRecord.DeploymentFinished or JournalRecord.OfApp) CompactWhereDue();
         }
     }

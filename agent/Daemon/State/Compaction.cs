@@ -25,11 +25,21 @@ internal static class Compaction
         return records;
     }
 
-    /// <summary>Records that belong to no deployment, of those that stand for a state.</summary>
-    public static int Others(AgentState state) => state.Apps.Values.Sum(app => 1 + app.Rollouts.Count);
+    /// <summary>What a record that belongs to no deployment counts for: more than one where it carries much.</summary>
+    public static int Weight(JournalRecord record) => record switch
+    {
+        RolloutKept { Plan: { } plan } => Weight(plan),
+        OfApp => 1,
+        _ => 0,
+    };
+
+    /// <summary>What the records of a state weigh that belong to no deployment.</summary>
+    public static int Others(AgentState state) => state.Apps.Values.Sum(app => 1 + app.Rollouts.Sum(rollout => Weight(rollout.Plan)));
 
     /// <summary>Whether it is worth it: a quarter more deployments than wanted, or much else.</summary>
-    /// <param name="others">Records that belong to no deployment.</param>
+    /// <param name="others">What the records weigh that belong to no deployment.</param>
     public static bool IsDue(AgentState state, int history, int others) =>
         others > 1000 + (2 * Others(state)) || state.Apps.Values.Any(app => app.Deployments.Count > history + Math.Max(1, history / 4));
+
+    private static int Weight(byte[] plan) => 1 + (plan.Length >> 13);
 }

@@ -99,6 +99,16 @@ public class CompactionTests
     }
 
     [Fact]
+    public void Large_plans_make_it_due_before_they_fill_the_disk()
+    {
+        RolloutKept[] records = [.. Enumerable.Range(1, 80).Select(n => new RolloutKept(Now, "shop", $"r-{n}", 1, RolloutState.Running, "eve", "", Now, new byte[500_000]))];
+        AgentState state = Fold(records);
+        Assert.False(Compaction.IsDue(Fold(records[..20]), 20, records[..20].Sum(Compaction.Weight)));
+        Assert.True(Compaction.IsDue(state, 20, records.Sum(Compaction.Weight)));
+        Assert.False(Compaction.IsDue(Fold(Compaction.Records(state, 20, Now)), 20, Compaction.Others(state)));
+    }
+
+    [Fact]
     public void Many_rollouts_alone_do_not_make_it_due_again_and_again()
     {
         AgentState state = Fold(

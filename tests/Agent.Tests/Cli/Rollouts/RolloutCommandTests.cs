@@ -95,6 +95,7 @@ public sealed partial class RolloutCommandTests : IAsyncLifetime
         (exit, text) = await RunAsync("rollout", "resume", id);
         Assert.Equal(1, exit);
         Assert.Equal("v1.0.0", worlds["web3"].Engine.State(World.Shop).Current!.Version);
+        Assert.Contains("so far  1 rolled back, 1 live, 1 waiting\n", text, StringComparison.Ordinal);
         (exit, text) = await RunAsync("rollout", "resume", id, "--max-failures", "2");
         Assert.Equal(1, exit);
         Assert.Equal("v1.1.0", worlds["web3"].Engine.State(World.Shop).Current!.Version);

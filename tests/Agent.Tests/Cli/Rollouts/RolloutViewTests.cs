@@ -24,6 +24,7 @@ public sealed class RolloutViewTests : IDisposable
             view.Show(new RolloutReport.Began(1, ["web1"]));
             view.Show(new RolloutReport.Went("web1", new DeploymentEvent { Step = new StepEvent { Step = "flip", Phase = StepEvent.Types.Phase.Started } }));
             view.Show(new RolloutReport.Went("web1", new DeploymentEvent { Progress = new ProgressEvent { Step = "gate", Message = "http /up: \e[2Jno" } }));
+            view.Note = "";
             Assert.Contains("web1    1  flip ", Last(), StringComparison.Ordinal);
             Assert.Contains("http /up: ?[2Jno", Last(), StringComparison.Ordinal);
             Assert.Contains("1 under way, 1 waiting", Last(), StringComparison.Ordinal);
@@ -33,6 +34,16 @@ public sealed class RolloutViewTests : IDisposable
         }
         Assert.All(output.ToString().Split('\n').Select(Plain), line => Assert.True(line.Length < 70, line));
         Assert.EndsWith("Ctrl-C: ?\e[K\n", output.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Whoever_takes_over_sees_where_hosts_stand()
+    {
+        Rollout rollout = FakeFleet.Rollout("r-1", FakeFleet.Plan("web1", "web2", "web3"));
+        using var view = new RolloutView(Terminal(width: 70, height: 24), new InstantTime(int.MaxValue));
+        view.Show(new RolloutReport.Changed(rollout, RolloutProgress.Of(rollout.Plan).With("web1", Stand.Live).With("web2", Stand.UnderWay)));
+        Assert.Contains("1 live, 1 under way, 1 waiting", Last(), StringComparison.Ordinal);
+        Assert.Contains("web1    1  live ", Last(), StringComparison.Ordinal);
     }
 
     [Fact]
