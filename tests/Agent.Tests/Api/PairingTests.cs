@@ -173,7 +173,7 @@ public sealed class PairingTests
                 EnabledSslProtocols = SslProtocols.Tls13,
                 ApplicationProtocols = [SslApplicationProtocol.Http2],
                 ClientCertificateRequired = true,
-                RemoteCertificateValidationCallback = (_, _, _, _) => true,
+                RemoteCertificateValidationCallback = (_, presented, _, _) => presented is not null,
             }, Cancel);
             using var agent = new TcpClient();
             await agent.ConnectAsync(IPAddress.Loopback, to, Cancel);
@@ -183,7 +183,7 @@ public sealed class PairingTests
                 TargetHost = "localhost",
                 ApplicationProtocols = [SslApplicationProtocol.Http2],
                 ClientCertificateContext = context,
-                RemoteCertificateValidationCallback = (_, _, _, _) => true,
+                RemoteCertificateValidationCallback = (_, presented, _, _) => presented is not null,
             }, Cancel);
             await Task.WhenAny(PassAsync(inside, outside), PassAsync(outside, inside));
         }

@@ -88,7 +88,7 @@ internal sealed class TlsRoom : IAsyncDisposable
             EnabledSslProtocols = protocols,
             ApplicationProtocols = [SslApplicationProtocol.Http2],
             ClientCertificateContext = certificate is null ? null : SslStreamCertificateContext.Create(certificate, null, offline: true),
-            RemoteCertificateValidationCallback = (_, _, _, _) => true,
+            RemoteCertificateValidationCallback = (_, presented, _, _) => presented is not null,
         }, cancellationToken);
         return stream;
     }
