@@ -236,7 +236,10 @@ public class PushedStoreTests
                 {
                     Content = new V1.PushContent
                     {
-                        Want = want.Id, Offset = want.Offset, Data = length == 0 ? ByteString.Empty : ByteString.CopyFrom(content, (int)want.Offset, length), Last = want.Offset + want.Length >= content.Length,
+                        Want = want.Id,
+                        Offset = want.Offset,
+                        Data = length == 0 ? ByteString.Empty : ByteString.CopyFrom(content, (int)want.Offset, length),
+                        Last = want.Offset + want.Length >= content.Length,
                     },
                 });
             }

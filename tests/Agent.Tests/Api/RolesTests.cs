@@ -1,7 +1,7 @@
 using System.Reflection;
 using Agent.Artifacts;
-using Agent.Daemon.Access;
 using Agent.Artifacts.Durable;
+using Agent.Daemon.Access;
 using Agent.Daemon.Api;
 using Agent.Daemon.Configuration;
 using Agent.Tests.Fakes;
