@@ -26,7 +26,7 @@ internal static class RolloutRun
         RolloutLimits limits = options.Read(call.Parsed, call.Selection.Rollout);
         using var hosts = new RolloutHosts(call.Hosts.Select(host => new AgentRolloutHost(call.Connect(host))), call.Parallel, RolloutTiming.Usual, call.Time);
         RolloutPreparation prepared = RolloutPreparation.Of(
-            await hosts.LookAsync(call.App, cancellationToken), call.App, wanted.Version, again, options.SkipUnreachable(call.Parsed));
+            await hosts.LookAsync(call.App, cancellationToken), call.App, wanted.Version, again, options.SkipUnreachable(call.Parsed), wanted.Pushed);
         if (prepared.Taking.Count == 0)
         {
             if (call.Json) call.Terminal.JsonLine(writer => writer.Object(prepared, (w, all) => w.Texts("skipped", all.Skipped)));

@@ -144,7 +144,9 @@ internal sealed class AgentConnection : IDisposable
     {
         try
         {
-            return await dialer.ConnectAsync(cancellationToken);
+            Stream connection = await dialer.ConnectAsync(cancellationToken);
+            failure = null;
+            return connection;
         }
         catch (OperatorException e)
         {

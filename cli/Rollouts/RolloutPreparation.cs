@@ -16,8 +16,9 @@ internal sealed record RolloutPreparation(string App, IReadOnlyList<string> Taki
     /// <param name="app">Empty: the only one of each host, the same on all.</param>
     /// <param name="version">Empty: none in particular.</param>
     /// <param name="again">Also where it runs already.</param>
+    /// <param name="pushed">Digest of the build that was pushed, <c>sha256:...</c>: another one of the same version is another release. Empty: from the store.</param>
     /// <exception cref="OperatorException">A host cannot take part, and it was not said that it may stay behind: every such host is told.</exception>
-    public static RolloutPreparation Of(IReadOnlyList<HostSaid<HostFacts>> said, string app, string version, bool again, bool skipUnreachable)
+    public static RolloutPreparation Of(IReadOnlyList<HostSaid<HostFacts>> said, string app, string version, bool again, bool skipUnreachable, string pushed = "")
     {
         HostSaid<HostFacts>[] lost = [.. said.Where(host => host.Lost)];
         if (lost.Length > 0 && !skipUnreachable)
@@ -35,7 +36,7 @@ internal sealed record RolloutPreparation(string App, IReadOnlyList<string> Taki
         string name = app.Length > 0 ? app : OnlyApp(there);
         AppStatus StatusOf(HostSaid<HostFacts> host) => host.Answer!.Apps!.Single(status => status.App == name);
         bool Runs(HostSaid<HostFacts> host) =>
-            !again && version.Length > 0 && StatusOf(host) is { Running: null, Attention.Length: 0 } status && status.Version == version;
+            !again && version.Length > 0 && StatusOf(host) is { Running: null, Attention.Length: 0 } status && status.Version == version && (pushed.Length == 0 || pushed == $"sha256:{status.Digest}");
         return new RolloutPreparation(
             name,
             [.. there.Where(host => !Runs(host)).Select(host => host.Host)],

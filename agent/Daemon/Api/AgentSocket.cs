@@ -29,10 +29,13 @@ internal static class AgentSocket
 
     /// <summary>Binds, and opens the file to the groups before anybody can connect: the transport listens only after this.</summary>
     /// <param name="groups">The first one owns the file; the others are let in by an access list. None: only root is.</param>
-    /// <exception cref="OperatorException">Another agent listens there, or the path holds something else.</exception>
+    /// <exception cref="OperatorException">Another agent listens there, the path holds something else, or its directory is missing.</exception>
     public static Socket Bind(EndPoint endpoint, string path, IReadOnlyList<uint> groups, IDisk disk, ILogger logger)
     {
         if (endpoint is not UnixDomainSocketEndPoint unix || unix.ToString() != path) return SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
+        string directory = Path.GetDirectoryName(path)!;
+        if (disk.Kind(directory) != EntryKind.Directory)
+            throw new OperatorException(ExitCode.Refused, $"agentd cannot listen at {path}: there is no directory {directory}", "make it: sudo systemd-tmpfiles --create makes /run/agentd");
         RemoveStale(path, disk, logger);
         Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
         try

@@ -103,4 +103,12 @@ public sealed class AgentApiTests : IDisposable
         Assert.Equal(ExitCode.Refused, (await Assert.ThrowsAsync<OperatorException>(() => ApiHost.StartAsync(SocketPath))).Code);
         Assert.Equal("precious", File.ReadAllText(SocketPath));
     }
+
+    [Fact]
+    public async Task A_directory_that_is_missing_is_told()
+    {
+        string nowhere = Path.Combine(directory, "nowhere");
+        var e = await Assert.ThrowsAsync<OperatorException>(() => ApiHost.StartAsync(Path.Combine(nowhere, "agentd.sock")));
+        Assert.Equal((ExitCode.Refused, $"agentd cannot listen at {nowhere}/agentd.sock: there is no directory {nowhere}"), (e.Code, e.Message));
+    }
 }

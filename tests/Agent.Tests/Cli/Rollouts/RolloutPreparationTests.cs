@@ -17,6 +17,13 @@ public class RolloutPreparationTests
     }
 
     [Fact]
+    public void A_pushed_build_of_the_same_version_is_another_release()
+    {
+        HostSaid<HostFacts>[] said = [Runs("a", "v2.0.0", digest: "aa"), Runs("b", "v2.0.0", digest: "bb")];
+        Assert.Equal(["b"], RolloutPreparation.Of(said, "", "v2.0.0", again: false, skipUnreachable: false, "sha256:aa").Taking);
+    }
+
+    [Fact]
     public void Who_cannot_be_reached_is_decided_before()
     {
         HostSaid<HostFacts>[] said = [Runs("a", "v1.0.0"), Lost("b"), Lost("c")];
@@ -91,8 +98,8 @@ public class RolloutPreparationTests
 
     private static IEnumerable<HostEntry> Hosts(int count) => Enumerable.Range(0, count).Select(n => new HostEntry($"h{n}", new HostAddress.Ssh(null, $"h{n}", null)));
 
-    private static HostSaid<HostFacts> Runs(string host, string version, string attention = "") =>
-        new(host, new HostFacts("0.1.0", [new AppStatus { App = "shop", Version = version, Attention = attention }]), null, Lost: false);
+    private static HostSaid<HostFacts> Runs(string host, string version, string attention = "", string digest = "") =>
+        new(host, new HostFacts("0.1.0", [new AppStatus { App = "shop", Version = version, Attention = attention, Digest = digest }]), null, Lost: false);
 
     private static HostSaid<HostFacts> Lost(string host) => new(host, null, new OperatorException(ExitCode.Unreachable, "no route", "ping it"), Lost: true);
 }
