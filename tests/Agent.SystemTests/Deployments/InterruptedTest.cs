@@ -20,6 +20,10 @@ public abstract class InterruptedTest : AgentTest
 
     private int interrupted;
 
+    /// <summary>Every third moment, and all of them where <c>AGENTD_EVERY_MOMENT</c> is set: they take 10 minutes more.</summary>
+    private static IReadOnlyList<int> Chosen(IReadOnlyList<int> records) =>
+        Environment.GetEnvironmentVariable("AGENTD_EVERY_MOMENT") is { Length: > 0 } ? records : [.. records.Where((_, index) => index % 3 == 1)];
+
     /// <summary>Ends the agent in one way or the other, at a record.</summary>
     private protected abstract Func<AgentHost, Action> End { get; }
 
@@ -31,6 +35,7 @@ public abstract class InterruptedTest : AgentTest
 
     private protected async Task FirstDeployAsync(string name, IReadOnlyList<int> records)
     {
+        records = Chosen(records);
         // An app for each moment: only one deployment of an app is its first.
         await using AgentHost host = await AgentUpAsync(name, records.ToDictionary(r => $"app{r}", r => AgentHost.AppFile(port: 8000 + r)));
         foreach (int record in records) await host.PublishAsync(Old, "ok", Cancel, $"app{record}");
@@ -50,6 +55,7 @@ public abstract class InterruptedTest : AgentTest
     /// <param name="again">For each: at which record of the recovery from it the agent, which was only killed the first time, is ended once more. Null: at none.</param>
     private protected async Task UpgradeAsync(string name, IReadOnlyList<int> records, bool rich = false, IReadOnlyList<int>? again = null)
     {
+        (records, again) = (Chosen(records), again is null ? null : Chosen(again));
         await using AgentHost host = await ShopUpAsync(name, rich);
         await PublishAsync(host, Old, "ok", rich);
         await host.DeployAsync(Old, Cancel);
@@ -72,6 +78,7 @@ public abstract class InterruptedTest : AgentTest
 
     private protected async Task RollbackAsync(string name, IReadOnlyList<int> records, bool rich = false)
     {
+        records = Chosen(records);
         await using AgentHost host = await ShopUpAsync(name, rich);
         string current = Old, other = "v1.1.0";
         await PublishAsync(host, other, "ok", rich);
@@ -93,6 +100,7 @@ public abstract class InterruptedTest : AgentTest
 
     private protected async Task BadUpgradeAsync(string name, IReadOnlyList<int> records, bool rich = false)
     {
+        records = Chosen(records);
         await using AgentHost host = await ShopUpAsync(name, rich);
         await PublishAsync(host, Old, "ok", rich);
         await host.DeployAsync(Old, Cancel);
@@ -172,7 +180,7 @@ public abstract class InterruptedTest : AgentTest
     }
 
     /// <summary>On a busy machine some interruptions come too late, after the last record.</summary>
-    private void AssertMostInterrupted(int moments) => Assert.True(interrupted * 2 > moments, $"only {interrupted} of {moments} came in time");
+    private void AssertMostInterrupted(int moments) => Assert.True(interrupted * 2 >= moments, $"only {interrupted} of {moments} came in time");
 
     /// <summary>Each start of the agent has an id of its own.</summary>
     private static Task<string> LifeAsync(AgentHost host) => host.ShellAsync("echo $(systemctl show -P InvocationID agentd) $(systemctl show -P ActiveState agentd)", Cancel);
