@@ -118,7 +118,7 @@ public sealed class SshTests(SshFleet fleet) : AgentTest, IClassFixture<SshFleet
         await UpAsync();
         await fleet.Web.ShellAsync("printf 'echo Welcome to web, agentctl-dial-stdio; printf noise\\n' >/home/deploy/.noise; cat /home/deploy/.noise /home/deploy/.bashrc >/home/deploy/.new; mv /home/deploy/.new /home/deploy/.bashrc", Cancel);
         await fleet.Web.Host.WriteAsync("/etc/ssh/banner", "All your connections are watched.\n", Cancel);
-        await fleet.Web.ShellAsync("echo Banner /etc/ssh/banner >>/etc/ssh/test_sshd_config; systemctl restart sshd-test", Cancel);
+        await fleet.Web.ShellAsync("echo Banner /etc/ssh/banner >>/etc/ssh/test_sshd_config; systemctl restart sshd-test; for _ in $(seq 100); do ! ss -Hltn 'sport = :22' | grep -q . || exit 0; sleep 0.1; done; exit 1", Cancel);
         Assert.Contains("Welcome to web", await SshHost.RunAsync(fleet.Client, "ssh deploy@ssh-web true", Cancel), StringComparison.Ordinal);
         CommandResult status = await AgentctlAsync("status", "--host", Deploy, "--output", "json");
         Assert.Equal("shop", Json(status).GetProperty("apps")[0].GetProperty("app").GetString());
