@@ -126,12 +126,7 @@ internal static class FanOut
             one.WritePropertyName("result");
             if (answer.Result is { } told) result(one, told);
             else one.WriteNullValue();
-            one.Object("error", Adapted(answer), static (e, error) =>
-            {
-                e.WriteString("error", error.Message);
-                e.WriteString("fix", error.Remedy);
-                e.WriteNumber("exit_code", (int)error.Code);
-            });
+            one.Object("error", Adapted(answer), static (e, error) => ErrorText.WriteMembers(e, error.Message, error.Remedy, (int)error.Code));
         })));
         return Worst(all.Select(answer => answer.Exit));
     }

@@ -3,6 +3,7 @@ using Agent.Artifacts;
 using Agent.Cli.Hosts;
 using Agent.Cli.Rendering;
 using Agent.Cli.Rollouts;
+using Agent.Protos;
 using Agent.V1;
 using Google.Protobuf.WellKnownTypes;
 using State = Agent.V1.Rollout.Types.State;
@@ -99,7 +100,7 @@ internal static class RolloutRun
         string summary = RolloutText.Summary(end.Progress);
         if (end.Newer is { } newer)
         {
-            string who = newer.State is State.Running or State.RollingBack ? $"{newer.Driver} drives it now" : $"it is {RolloutText.Word(newer.State)}, by {newer.Driver}";
+            string who = newer.State is State.Running or State.RollingBack ? $"{newer.Driver} drives it now" : $"it is {RolloutWords.Of(newer.State)}, by {newer.Driver}";
             ErrorText.Write(call.Terminal, $"rollout {rollout.Id}: {who}; nothing more starts from here ({summary})", $"agentctl rollout show {rollout.Id}", exit, call.Json);
         }
         else if (end.Detached)
@@ -110,7 +111,7 @@ internal static class RolloutRun
         }
         else if (!call.Json)
         {
-            string state = rollout.State == State.Finished ? "ended" : RolloutText.Word(rollout.State);
+            string state = rollout.State == State.Finished ? "ended" : RolloutWords.Of(rollout.State);
             ErrorText.Write(call.Terminal, $"rollout {rollout.Id} is {state}{(rollout.Reason.Length > 0 ? $" ({rollout.Reason})" : "")}: {summary}", Remedy(end), exit, json: false);
         }
         return exit;

@@ -2,6 +2,7 @@ using Agent.Artifacts;
 using Agent.Cli.Hosts;
 using Agent.Cli.Rendering;
 using Agent.Cli.Rollouts;
+using Agent.Protos;
 using Agent.V1;
 
 namespace Agent.Cli.Commands;
@@ -81,7 +82,7 @@ internal static class RolloutSearch
         (next.Revision, next.Driver) = (found.Newest.Revision + 1, RolloutRun.Driver);
         IReadOnlyList<HostSaid<KeepRolloutResponse>> said = await found.Hosts.PutAsync(next, cancellationToken);
         if (said.FirstOrDefault(host => host.Answer is { Kept: false }) is { } other)
-            throw new OperatorException(ExitCode.Refused, $"{other.Answer!.Known.Driver} was quicker: rollout {id} is {RolloutText.Word(other.Answer.Known.State)} on {other.Host}", $"agentctl rollout show {id}");
+            throw new OperatorException(ExitCode.Refused, $"{other.Answer!.Known.Driver} was quicker: rollout {id} is {RolloutWords.Of(other.Answer.Known.State)} on {other.Host}", $"agentctl rollout show {id}");
         HostSaid<KeepRolloutResponse>[] untold = [.. said.Where(host => host.Error is not null)];
         if (untold.Length == said.Count) throw new OperatorException(untold[0].Error!.Code, $"no host of rollout {id} was told: {untold[0].Host}: {untold[0].Error!.Message}", untold[0].Error!.Remedy);
         if (call.Json) call.Terminal.Document(writer => writer.Object(next, (w, rollout) =>
@@ -91,7 +92,7 @@ internal static class RolloutSearch
         }));
         else
         {
-            call.Terminal.Line(new Piece($"rollout {id}", Tone.Strong), $"  {RolloutText.Word(next.State)}: what is under way ends by itself, nothing new starts");
+            call.Terminal.Line(new Piece($"rollout {id}", Tone.Strong), $"  {RolloutWords.Of(next.State)}: what is under way ends by itself, nothing new starts");
             foreach (HostSaid<KeepRolloutResponse> host in untold) call.Terminal.ErrorLine(new Piece("untold ", Tone.Bad), $"{host.Host}: {host.Error!.Message}");
         }
         return untold.Length > 0 ? (int)ExitCode.Unreachable : 0;
@@ -101,7 +102,7 @@ internal static class RolloutSearch
     public static void RefuseOver(Rollout rollout)
     {
         if (rollout.State is Rollout.Types.State.Aborted or Rollout.Types.State.Finished)
-            throw new OperatorException(ExitCode.Refused, $"rollout {rollout.Id} is {RolloutText.Word(rollout.State)}", "begin a new one: agentctl deploy VERSION --host HOSTS");
+            throw new OperatorException(ExitCode.Refused, $"rollout {rollout.Id} is {RolloutWords.Of(rollout.State)}", "begin a new one: agentctl deploy VERSION --host HOSTS");
     }
 
     // A plan never changes. A host that tells another one is wrong or worse, and nothing is to be done by what it says.

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Agent.Cli.Rendering;
 using Agent.Cli.Rollouts;
+using Agent.Protos;
 using Agent.V1;
 
 namespace Agent.Cli.Commands;
@@ -33,7 +34,7 @@ internal static class RolloutShowCommand
             return;
         }
         foreach (Piece[] line in RolloutText.Heading(rollout)) call.Terminal.Line(line);
-        call.Terminal.Line($"{RolloutText.Word(rollout.State)}{(rollout.Reason.Length > 0 ? $": {rollout.Reason}" : "")}, begun {Human.Time(rollout.Started)}, last changed {Human.Time(rollout.Changed)}");
+        call.Terminal.Line($"{RolloutWords.Of(rollout.State)}{(rollout.Reason.Length > 0 ? $": {rollout.Reason}" : "")}, begun {Human.Time(rollout.Started)}, last changed {Human.Time(rollout.Changed)}");
         var table = new Table("HOST", "BATCH", "STANDS", "DEPLOYMENT", "TOOK", "CAUSE");
         foreach (RolloutHostState host in known.Hosts)
         {

@@ -1,5 +1,6 @@
 using Agent.Cli.Rendering;
 using Agent.Cli.Rollouts;
+using Agent.Protos;
 using Agent.V1;
 
 namespace Agent.Cli.Commands;
@@ -30,7 +31,7 @@ internal static class RolloutsCommand
             var table = new Table("ID", "APP", "VERSION", "STATE", "LIVE", "STARTED", "DRIVER", "REASON");
             foreach ((Rollout rollout, var hosts) in all)
             {
-                table.Add(rollout.Id, rollout.App, rollout.Plan.Version.Length > 0 ? rollout.Plan.Version : "the one before", RolloutText.Word(rollout.State),
+                table.Add(rollout.Id, rollout.App, rollout.Plan.Version.Length > 0 ? rollout.Plan.Version : "the one before", RolloutWords.Of(rollout.State),
                     $"{hosts.Count(host => host.Stand == Stand.Live)}/{hosts.Length}", Human.Time(rollout.Started), rollout.Driver, rollout.Reason);
             }
             table.Write(call.Terminal);

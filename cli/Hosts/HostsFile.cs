@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using Agent.Artifacts;
 using Agent.Artifacts.Configuration;
+using Agent.Protos.Access;
 
 namespace Agent.Cli.Hosts;
 
@@ -75,7 +76,7 @@ internal sealed partial record HostsFile(string Path)
         if (host["address"] is null) hosts.Wrong(name, "has no address", "write 'address: ssh://HOST' below it");
         IReadOnlyList<string> groups = host.Texts("groups", WrongName) ?? [];
         string? fingerprint = host.Text("fingerprint");
-        if (fingerprint is not null && !FingerprintPattern().IsMatch(fingerprint)) host.Wrong("fingerprint", $"is '{fingerprint}'", "write sha256: and 64 hexadecimal digits");
+        if (fingerprint is not null && !Fingerprint.IsOne(fingerprint)) host.Wrong("fingerprint", $"is '{fingerprint}'", "write sha256: and 64 hexadecimal digits");
         else if (fingerprint is not null && address is HostAddress.Local or HostAddress.Ssh) host.Wrong("fingerprint", "is for https:// alone", "take it out");
         return address is null ? null : new HostEntry(name, address) { Groups = groups, Fingerprint = fingerprint };
     }
@@ -116,9 +117,6 @@ internal sealed partial record HostsFile(string Path)
 
     [GeneratedRegex(@"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
     private static partial Regex NamePattern();
-
-    [GeneratedRegex(@"\Asha256:[0-9a-f]{64}\z")]
-    private static partial Regex FingerprintPattern();
 }
 
 /// <summary>Something of a file, and its line there, from 1.</summary>

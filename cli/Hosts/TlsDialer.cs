@@ -55,7 +55,7 @@ internal sealed class TlsDialer : IDialer
             ApplicationProtocols = [SslApplicationProtocol.Http2],
             ClientCertificateContext = SslStreamCertificateContext.Create(certificate, null, offline: true),
             AllowTlsResume = false,
-            CertificateChainPolicy = Policy(authorities),
+            CertificateChainPolicy = CertificateChecks.Policy(authorities, time.GetUtcNow()),
             RemoteCertificateValidationCallback = (_, presented, _, errors) => presented is X509Certificate2 agents && Judge(agents, errors, known, authorities.Count > 0, answer),
         };
         using var limit = new CancellationTokenSource(Limit, time);
@@ -98,8 +98,7 @@ internal sealed class TlsDialer : IDialer
     {
         string key = Fingerprint.Of(presented);
         (answer.Key, answer.Next) = (key, OwnKey.NextOf(presented));
-        DateTime now = time.GetUtcNow().UtcDateTime;
-        if (now < presented.NotBefore.ToUniversalTime() || now > presented.NotAfter.ToUniversalTime())
+        if (!CertificateChecks.IsInTime(presented, time.GetUtcNow()))
         {
             answer.Refusal = new OperatorException(ExitCode.Refused,
                 $"the certificate of the agent at {address} is not valid now ({presented.NotBefore.ToUniversalTime():yyyy-MM-dd} to {presented.NotAfter.ToUniversalTime():yyyy-MM-dd})",
@@ -135,20 +134,6 @@ internal sealed class TlsDialer : IDialer
         {
             // It is told again next time.
         }
-    }
-
-    private X509ChainPolicy Policy(X509Certificate2Collection authorities)
-    {
-        var policy = new X509ChainPolicy
-        {
-            TrustMode = X509ChainTrustMode.CustomRootTrust,
-            RevocationMode = X509RevocationMode.NoCheck,
-            DisableCertificateDownloads = true,
-            VerificationTimeIgnored = false,
-            VerificationTime = time.GetUtcNow().UtcDateTime,
-        };
-        policy.CustomTrustStore.AddRange(authorities);
-        return policy;
     }
 
     private X509Certificate2 Certificate()

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Agent.Artifacts;
 
 namespace Agent.Cli.Rendering;
@@ -15,15 +16,21 @@ internal static class ErrorText
             terminal.ErrorLine(Json.Text(false, writer =>
             {
                 writer.WriteStartObject();
-                writer.WriteString("error", what);
-                writer.WriteString("fix", remedy);
-                writer.WriteNumber("exit_code", exitCode);
+                WriteMembers(writer, what, remedy, exitCode);
                 writer.WriteEndObject();
             }));
             return;
         }
         WriteLines(terminal, "error: ", Tone.Bad, what);
         WriteLines(terminal, "fix:   ", Tone.Strong, remedy);
+    }
+
+    /// <summary>An error as programs read it, in every document that tells one.</summary>
+    public static void WriteMembers(Utf8JsonWriter writer, string what, string remedy, int exitCode)
+    {
+        writer.WriteString("error", what);
+        writer.WriteString("fix", remedy);
+        writer.WriteNumber("exit_code", exitCode);
     }
 
     private static void WriteLines(Terminal terminal, string label, Tone tone, string text)

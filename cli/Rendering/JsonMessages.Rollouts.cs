@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Agent.Cli.Rollouts;
+using Agent.Protos;
 using Agent.V1;
 
 namespace Agent.Cli.Rendering;
@@ -28,7 +29,7 @@ internal static partial class JsonMessages
         writer.Text("app", rollout.App);
         writer.Text("version", rollout.Plan?.Version ?? "");
         writer.WriteBoolean("rollback", rollout.Plan?.Rollback ?? false);
-        writer.Text("state", RolloutText.Word(rollout.State).Replace(' ', '-'));
+        writer.Text("state", RolloutWords.Of(rollout.State).Replace(' ', '-'));
         writer.WriteNumber("revision", rollout.Revision);
         writer.Text("driver", rollout.Driver);
         writer.Text("reason", rollout.Reason);

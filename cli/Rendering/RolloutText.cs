@@ -1,4 +1,5 @@
 using Agent.Cli.Rollouts;
+using Agent.Protos;
 using Agent.V1;
 using State = Agent.V1.Rollout.Types.State;
 
@@ -17,7 +18,7 @@ internal sealed class RolloutText(Terminal terminal)
         {
             case RolloutReport.Changed(var rollout, var progress):
                 if (batches == 0) Begin(rollout, progress);
-                else terminal.Line(new Piece($"rollout {rollout.Id}", Tone.Strong), $"  {Word(rollout.State)}{(rollout.Reason.Length > 0 ? $": {rollout.Reason}" : "")}");
+                else terminal.Line(new Piece($"rollout {rollout.Id}", Tone.Strong), $"  {RolloutWords.Of(rollout.State)}{(rollout.Reason.Length > 0 ? $": {rollout.Reason}" : "")}");
                 break;
             case RolloutReport.Began(var batch, var hosts):
                 terminal.Line(batch > 0 ? $"batch {batch} of {batches}: {string.Join(", ", hosts)}" : $"going back: {string.Join(", ", hosts)}");
@@ -69,16 +70,6 @@ internal sealed class RolloutText(Terminal terminal)
         Stand.Waiting => Tone.Weak,
         _ => Tone.Plain,
     });
-
-    public static string Word(State state) => state switch
-    {
-        State.Running => "running",
-        State.Paused => "paused",
-        State.Aborted => "aborted",
-        State.Finished => "finished",
-        State.RollingBack => "rolling back",
-        _ => "unknown",
-    };
 
     /// <summary>What a step's event says of where a host is; null: nothing new.</summary>
     public static string? StepWord(StepEvent step) => step.Phase switch

@@ -1,4 +1,5 @@
 using Agent.Cli.Rollouts;
+using Agent.Protos;
 using Agent.V1;
 
 namespace Agent.Cli.Rendering;
@@ -122,7 +123,7 @@ internal sealed class RolloutView : IDisposable
     private List<Piece[]> Lines()
     {
         var lines = new List<Piece[]>(RolloutText.Heading(rollout).Take(1));
-        string state = RolloutText.Word(rollout.State) + (rollout.Reason.Length > 0 ? $": {rollout.Reason}" : "");
+        string state = RolloutWords.Of(rollout.State) + (rollout.Reason.Length > 0 ? $": {rollout.Reason}" : "");
         lines.Add([$"{state}, {Human.Span(time.GetElapsedTime(begun))}  ", RolloutText.Summary(progress! with { Stands = progress.Stands.SetItems(rows.Values.Select(row => KeyValuePair.Create(row.Host, row.Stand))) })]);
         int room = Math.Max(1, terminal.Height() - lines.Count - 3), width = rows.Keys.Max(host => host.Length);
         // What is of most interest first, then all in the order of their turns.

@@ -1,4 +1,5 @@
 using Agent.Artifacts;
+using Agent.Protos;
 using Agent.V1;
 
 namespace Agent.Cli.Rollouts;
@@ -11,9 +12,6 @@ internal sealed record TurnEnd(Stand Stand, Deployment? Deployment, string Why);
 /// <summary>One host's turn in a rollout, forward or back: begun once, asked for until its outcome is known or the host stays lost.</summary>
 internal sealed class HostTurn(IRolloutHost host, RolloutTiming timing, TimeProvider time, Action<RolloutReport> report)
 {
-    /// <summary>What a request for the way back adds to the rollout's id.</summary>
-    private const string Back = "-back";
-
     /// <param name="told">The host keeps this revision already.</param>
     public async Task<TurnEnd> ForwardAsync(Rollout rollout, bool told, CancellationToken cancellationToken)
     {
@@ -47,7 +45,7 @@ internal sealed class HostTurn(IRolloutHost host, RolloutTiming timing, TimeProv
             Version = before,
             Expect = rollout.Plan.Version,   // somebody may have put another one there since
             Wait = true,
-            Request = rollout.Id + Back,
+            Request = rollout.Id + RolloutWords.Back,
             Rollout = new RolloutTurn { Id = rollout.Id, Revision = rollout.Revision },
         };
         return RunAsync(rollout, told, token => host.RollBackAsync(request, token), BackEndOf, cancellationToken);

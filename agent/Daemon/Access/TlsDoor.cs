@@ -77,8 +77,7 @@ internal sealed class TlsDoor
             ClientCertificateRequired = true,
             AllowTlsResume = false,      // each connection proves its key anew
             AllowRenegotiation = false,
-            // Of this caller's time and CA alone; nothing is fetched from addresses that a certificate names.
-            CertificateChainPolicy = Policy(),
+            CertificateChainPolicy = CertificateChecks.Policy(authorities, time.GetUtcNow()),
             RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
             {
                 if (certificate is not X509Certificate2 presented) return false;
@@ -88,25 +87,10 @@ internal sealed class TlsDoor
         };
     }
 
-    private X509ChainPolicy Policy()
-    {
-        var policy = new X509ChainPolicy
-        {
-            TrustMode = X509ChainTrustMode.CustomRootTrust,
-            RevocationMode = X509RevocationMode.NoCheck,
-            DisableCertificateDownloads = true,
-            VerificationTimeIgnored = false,
-            VerificationTime = time.GetUtcNow().UtcDateTime,
-        };
-        policy.CustomTrustStore.AddRange(authorities);
-        return policy;
-    }
-
     /// <returns>A <see cref="TlsPeer"/>, or what was counted.</returns>
     private object Judge(X509Certificate2 certificate, SslPolicyErrors errors, EndPoint? from, ShownKey shown)
     {
-        DateTime now = time.GetUtcNow().UtcDateTime;
-        if (now < certificate.NotBefore.ToUniversalTime() || now > certificate.NotAfter.ToUniversalTime()) return Refused(Refusals.Expired);
+        if (!CertificateChecks.IsInTime(certificate, time.GetUtcNow())) return Refused(Refusals.Expired);
         string fingerprint = Fingerprint.Of(certificate);
         if (options.Revoked.Contains(fingerprint)) return Refused(Refusals.Revoked);
         bool certified = authorities.Count > 0 && errors == SslPolicyErrors.None;

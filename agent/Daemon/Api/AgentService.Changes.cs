@@ -4,6 +4,7 @@ using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
 using Agent.Daemon.Tracking;
+using Agent.Protos;
 using Grpc.Core;
 
 namespace Agent.Daemon.Api;
@@ -31,7 +32,7 @@ internal sealed partial class AgentService
         {
             RestorePoint = request.RestorePoint.Length > 0 ? request.RestorePoint : null,
             IgnoreSchema = request.IgnoreSchema,
-            Request = RolloutMessages.RequestOf(request.Request, request.Rollout, RolloutMessages.Back),
+            Request = RolloutMessages.RequestOf(request.Request, request.Rollout, RolloutWords.Back),
             Turn = RolloutMessages.Of(request.Rollout),
         }, request.Wait, responseStream, context);
     }

@@ -2,6 +2,7 @@ using System.Text.RegularExpressions;
 using Agent.Artifacts;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
+using Agent.Protos;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 
@@ -10,9 +11,6 @@ namespace Agent.Daemon.Api;
 /// <summary>Rollouts between agent.v1 and the engine. What callers send is checked here; nothing of it is believed or done, only kept and shown.</summary>
 internal static partial class RolloutMessages
 {
-    /// <summary>What a request for the way back adds to the rollout's id.</summary>
-    public const string Back = "-back";
-
     private const int MostHosts = 1_000, MostBytes = 512 << 10, LongestName = 200, LongestDriver = 200;
     private static readonly TimeSpan LongestPause = TimeSpan.FromDays(7);
 
@@ -66,20 +64,9 @@ internal static partial class RolloutMessages
     {
         var message = new V1.HostRollout { Rollout = Of(app.Name, kept) };
         if (app.Deployments.FindLast(deployment => deployment.Request == kept.Id) is { } turn) message.Deployment = Messages.Of(turn);
-        if (app.Deployments.FindLast(deployment => deployment.Request == kept.Id + Back) is { } back) message.Back = Messages.Of(back);
+        if (app.Deployments.FindLast(deployment => deployment.Request == kept.Id + RolloutWords.Back) is { } back) message.Back = Messages.Of(back);
         return message;
     }
-
-    /// <summary>As people read it.</summary>
-    public static string Word(V1.Rollout.Types.State state) => state switch
-    {
-        V1.Rollout.Types.State.Running => "running",
-        V1.Rollout.Types.State.Paused => "paused",
-        V1.Rollout.Types.State.Aborted => "aborted",
-        V1.Rollout.Types.State.Finished => "finished",
-        V1.Rollout.Types.State.RollingBack => "rolling back",
-        _ => "unknown",
-    };
 
     private static RolloutState Of(V1.Rollout.Types.State state) => state switch
     {

@@ -2,6 +2,7 @@ using Agent.Artifacts;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
+using Agent.Protos;
 using Grpc.Core;
 
 namespace Agent.Daemon.Api;
@@ -15,7 +16,7 @@ internal sealed class RolloutService(DeploymentEngine engine, ApiCalls calls) : 
     public override Task<V1.KeepRolloutResponse> KeepRollout(V1.KeepRolloutRequest request, ServerCallContext context)
     {
         V1.Rollout sent = request.Rollout ?? new V1.Rollout();
-        string wish = $"drive rollout {sent.Id}, revision {sent.Revision}: {RolloutMessages.Word(sent.State)}{(sent.Reason.Length > 0 ? $", {sent.Reason}" : "")}";
+        string wish = $"drive rollout {sent.Id}, revision {sent.Revision}: {RolloutWords.Of(sent.State)}{(sent.Reason.Length > 0 ? $", {sent.Reason}" : "")}";
         return calls.ChangeAsync(context, new Wish(sent.App, wish), (_, _) =>
         {
             AppName app = calls.One(sent.App);

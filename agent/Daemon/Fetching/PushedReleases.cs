@@ -78,12 +78,12 @@ internal sealed class PushedReleases(TrustClient trust, IDisk disk, string dataD
 
     /// <summary>A release that was brought here whole; null: it was not, or is gone.</summary>
     public PushedRelease? Find(AppName app, Digest digest) =>
-        Read(RecordPath(app, digest)) is { Whole: true } record ? new PushedRelease(IdOf(app, record), record.Unsigned, record.By) : null;
+        Read(RecordPath(app, digest)) is { Whole: true } record ? Of(app, record) : null;
 
     /// <summary>A release of this version that was brought here whole and with its signatures; null: there is none. What is unsigned has no name that counts.</summary>
     public PushedRelease? Find(AppName app, ReleaseVersion version) => Records(app)
         .Where(record => record is { Whole: true, Unsigned: false } && record.Version.TrimStart('v') == version.Text.TrimStart('v'))
-        .MaxBy(record => record.At) is { } record ? Find(app, new Digest(record.Digest)) : null;
+        .MaxBy(record => record.At) is { } record ? Of(app, record) : null;
 
     /// <summary>The release as it lies here, looked through once more. Kept until the next sweep.</summary>
     /// <returns>Null: it was not brought here.</returns>
@@ -285,7 +285,8 @@ internal sealed class PushedReleases(TrustClient trust, IDisk disk, string dataD
         }
     }
 
-    private static ReleaseId IdOf(AppName app, PushedRecord record) => new(app, new ReleaseVersion(record.Version), new Digest(record.Digest));
+    private static PushedRelease Of(AppName app, PushedRecord record) =>
+        new(new ReleaseId(app, new ReleaseVersion(record.Version), new Digest(record.Digest)), record.Unsigned, record.By);
 
     private string RecordPath(AppName app, Digest digest) => Path.Combine(DirectoryOf(app), digest.Hex + RecordSuffix);
 

@@ -22,7 +22,7 @@ public abstract class InterruptedTest : AgentTest
 
     /// <summary>Every third moment, and all of them where <c>AGENTD_EVERY_MOMENT</c> is set: they take 10 minutes more.</summary>
     private static IReadOnlyList<int> Chosen(IReadOnlyList<int> records) =>
-        Environment.GetEnvironmentVariable("AGENTD_EVERY_MOMENT") is { Length: > 0 } ? records : [.. records.Where((_, index) => index % 3 == 1)];
+        Environment.GetEnvironmentVariable("AGENTD_EVERY_MOMENT") is { Length: > 0 } ? records : [.. records.Where((_, index) => index % 3 == 0)];
 
     /// <summary>Ends the agent in one way or the other, at a record.</summary>
     private protected abstract Func<AgentHost, Action> End { get; }
@@ -180,7 +180,7 @@ public abstract class InterruptedTest : AgentTest
     }
 
     /// <summary>On a busy machine some interruptions come too late, after the last record.</summary>
-    private void AssertMostInterrupted(int moments) => Assert.True(interrupted * 2 >= moments, $"only {interrupted} of {moments} came in time");
+    private void AssertMostInterrupted(int moments) => Assert.True(interrupted * 2 > moments, $"only {interrupted} of {moments} came in time");
 
     /// <summary>Each start of the agent has an id of its own.</summary>
     private static Task<string> LifeAsync(AgentHost host) => host.ShellAsync("echo $(systemctl show -P InvocationID agentd) $(systemctl show -P ActiveState agentd)", Cancel);
