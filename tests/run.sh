@@ -35,16 +35,6 @@ count() {
     [[ $2 =~ $pattern ]] && echo "${BASH_REMATCH[1]}" || echo 0
 }
 
-sshd=$root/tests/Agent.SystemTests/bin/sshd
-
-fetch_sshd() {
-    local package
-    mkdir "$work/sshd" "$work/sshd/root"
-    (cd "$work/sshd" && { apt-get download -q openssh-server libwrap0 || { apt-get update -q && apt-get download -q openssh-server libwrap0; }; }) >"$work/apt.log" 2>&1 || return
-    for package in "$work"/sshd/*.deb; do dpkg-deb -x "$package" "$work/sshd/root" || return; done
-    mkdir -p "${sshd%/*}" && mv "$work/sshd/root" "$sshd"
-}
-
 declare -i passed failed skipped
 need_sdk
 need git=git
@@ -55,8 +45,7 @@ if [[ $EUID == 0 ]]; then
     ldconfig -p | grep -q 'libpg_query\.so' || apt_install libpg-query-dev || true
     [[ -x /usr/sbin/pgbouncer ]] || apt_install pgbouncer || true
     ldconfig -p | grep -q 'libzstd\.so\.1' || apt_install libzstd1 || true
-    # sshd for throwaway hosts: unpacked, not installed, so that the machine does not begin to run one.
-    [[ -x /usr/sbin/sshd || -e $sshd ]] || fetch_sshd || true
+    "$root/tests/fetch-sshd.sh" || true    # without it those tests say so
     # For the calls to and from another gRPC implementation; those tests are skipped without it.
     /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null || apt_install python3-grpcio python3-protobuf || true
 else

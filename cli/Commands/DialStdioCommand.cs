@@ -9,35 +9,37 @@ namespace Agent.Cli.Commands;
 /// <summary><c>dial-stdio</c>: what agentctl elsewhere runs here over ssh, to speak with the agent through it.</summary>
 internal static class DialStdioCommand
 {
+    public const string Name = "dial-stdio";
+
     public static Verb Create(Verbs verbs)
     {
         var socket = new Option<string?>("--socket") { Description = $"the agent's socket, else $AGENTD_SOCKET, else {SocketDialer.DefaultPath}", HelpName = "PATH" };
         Verb verb = verbs.Working(
-            new Verb("dial-stdio", "Joins stdin and stdout to the agent's socket. agentctl elsewhere runs it here over ssh: agentctl status --host ssh://HOST.", "agentctl dial-stdio"),
+            new Verb(Name, "Joins stdin and stdout to the agent's socket. agentctl elsewhere runs it here over ssh: agentctl status --host ssh://HOST.", "agentctl dial-stdio"),
             [socket],
-            (call, cancellationToken) => RunAsync(call, call.Parsed.GetValue(socket), cancellationToken));
+            (call, _) => Task.FromResult(Run(call.Parsed.GetValue(socket), call.Terminal.RawError)));
         verb.Hidden = true;
         return verb;
     }
 
-    private static async Task<int> RunAsync(Call call, string? socket, CancellationToken cancellationToken)
+    /// <summary>Until the agent has said its last, or a signal ends the process.</summary>
+    /// <param name="socket">Null: as the environment says, else the default.</param>
+    /// <param name="tell">Takes the line that says why there is no connection.</param>
+    /// <returns>The exit status.</returns>
+    public static int Run(string? socket, Action<string> tell)
     {
-        NetworkStream agent;
         try
         {
-            agent = (NetworkStream)await new SocketDialer(socket).ConnectAsync(cancellationToken);
+            using Socket agent = new SocketDialer(socket).Connect();
+            using FileStream input = Standard(0, FileAccess.Read), output = Standard(1, FileAccess.Write);
+            DialStdio.Join(agent, input, output);
+            return 0;
         }
         catch (OperatorException e)
         {
-            call.Terminal.ErrorLine(DialStdio.ErrorLine(e));
+            tell(DialStdio.ErrorLine(e));
             return (int)e.Code;
         }
-        await using (agent)
-        {
-            await using FileStream input = Standard(0, FileAccess.Read), output = Standard(1, FileAccess.Write);
-            await DialStdio.JoinAsync(agent, input, output, cancellationToken);
-        }
-        return 0;
     }
 
     // Not the console's own streams, which keep quiet when a reader is gone.

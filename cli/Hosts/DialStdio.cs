@@ -21,31 +21,32 @@ internal static class DialStdio
     /// <summary>Comes before the connection's first byte, so that what the host's shell prints before is not taken for it. The number counts up when something else follows.</summary>
     public static ReadOnlyMemory<byte> Preamble { get; } = "agentctl-dial-stdio 1\n"u8.ToArray();
 
-    /// <summary>Joins two streams to the agent's socket, until the agent has said its last.</summary>
+    /// <summary>Joins two streams to the agent's socket, until the agent has said its last or nobody reads <paramref name="output"/> any more.</summary>
     /// <param name="input">Its end is passed on to the agent, which may still answer.</param>
-    /// <returns>The agent has ended the connection, or nobody reads <paramref name="output"/> any more.</returns>
-    public static async Task JoinAsync(NetworkStream agent, Stream input, Stream output, CancellationToken cancellationToken)
+    /// <remarks>Two threads that block: the machinery of asynchronous input and output takes longer to start than this lives.</remarks>
+    public static void Join(Socket agent, Stream input, Stream output)
     {
-        await output.WriteAsync(Preamble, cancellationToken);
-        await output.FlushAsync(cancellationToken);
-        _ = SendAsync();   // a read that waits for our caller cannot be ended; it ends with the process
+        new Thread(Send) { IsBackground = true }.Start();   // a read that waits for our caller cannot be ended; it ends with the process
         try
         {
-            await agent.CopyToAsync(output, Buffer, cancellationToken);
+            output.Write(Preamble.Span);
+            var buffer = new byte[Buffer];
+            for (int read; (read = agent.Receive(buffer)) > 0;) output.Write(buffer, 0, read);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or SocketException)
         {
             // Either side is gone without a word.
         }
 
-        async Task SendAsync()
+        void Send()
         {
             try
             {
-                await input.CopyToAsync(agent, Buffer, cancellationToken);
-                agent.Socket.Shutdown(SocketShutdown.Send);
+                var buffer = new byte[Buffer];
+                for (int read; (read = input.Read(buffer)) > 0;) agent.Send(buffer.AsSpan(0, read));
+                agent.Shutdown(SocketShutdown.Send);
             }
-            catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException)
+            catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException)
             {
                 // The agent is gone: the other direction tells.
             }

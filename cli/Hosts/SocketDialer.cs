@@ -11,13 +11,19 @@ internal sealed class SocketDialer(string? socket) : IDialer
 
     private readonly string path = socket ?? (Environment.GetEnvironmentVariable("AGENTD_SOCKET") is { Length: > 0 } named ? named : DefaultPath);
 
-    public async ValueTask<Stream> ConnectAsync(CancellationToken cancellationToken)
+    public ValueTask<Stream> ConnectAsync(CancellationToken cancellationToken) => new(new NetworkStream(Connect(), ownsSocket: true));
+
+    /// <summary>Connects, or is refused, at once.</summary>
+    /// <exception cref="OperatorException">Nobody listens there, or not to us.</exception>
+    public Socket Connect()
     {
-        var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        // Not blocking while it connects: an agent that has no room is not waited for.
+        var connection = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false };
         try
         {
-            await connection.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
-            return new NetworkStream(connection, ownsSocket: true);
+            connection.Connect(new UnixDomainSocketEndPoint(path));
+            connection.Blocking = true;
+            return connection;
         }
         catch (Exception e) when (e is SocketException or ArgumentException)
         {

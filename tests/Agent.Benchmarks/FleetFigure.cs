@@ -7,12 +7,12 @@ namespace Agent.Benchmarks;
 
 /// <summary>
 /// <c>agentctl status</c> of fifty agents from another host, over ssh connections that are open already, and over TLS, where each run makes fifty handshakes. One throwaway host stands for the
-/// fifty: an agent each with files, socket and journal of its own, and a port of sshd each, which knows which agent is meant. So each has its own ssh, its own
+/// fifty: an agent each with files, socket and journal of its own, and a user each, by whom sshd knows which agent is meant. So each has its own ssh, its own
 /// shared connection and its own <c>dial-stdio</c>; what fifty machines would do at once, the processors of one do.
 /// </summary>
 internal static class FleetFigure
 {
-    private const int Agents = 50, FirstPort = 2001, FirstTlsPort = 3001;
+    private const int Agents = 50, FirstTlsPort = 3001;
 
     private const string Network = "fleet", Measure = "/usr/local/lib/measure.py";
 
@@ -20,6 +20,7 @@ internal static class FleetFigure
 
     public static async Task<IReadOnlyList<Figure>> AnswerAsync(string repository, string binaries, int runs, CancellationToken cancellationToken)
     {
+        if (SshHost.Lacks() is { } lacks) throw new TestHostException(TestHostException.Missing, "the fleet is reached by ssh", lacks);
         var options = TestHostOptions.Default with { Network = Network };
         await using TestHost client = await TestHost.UpAsync("laptop", options, cancellationToken);
         await using TestHost fleet = await TestHost.UpAsync("hosts", options, cancellationToken);
@@ -31,15 +32,16 @@ internal static class FleetFigure
         }
         await StartAgentsAsync(fleet, repository, binaries, cancellationToken);
         string key = await SshHost.MakeKeyAsync(client, cancellationToken);
-        await SshHost.StartAsync(fleet, [key], cancellationToken, Ports());
+        await SshHost.StartAsync(fleet, [key], cancellationToken, Users());
+        await RunAsync(fleet, $"for i in $(seq {Agents}); do useradd --create-home --shell /bin/bash --password '*' --groups agentd-viewer web$i; done", cancellationToken);
         await client.WriteAsync("/root/.config/agentctl/hosts.yaml", Inventory(), cancellationToken);
         await client.WriteAsync("/root/.ssh/config", "Host *\n    ControlMaster auto\n    ControlPath /root/.ssh/shared-%C\n    ControlPersist 10m\n    StrictHostKeyChecking accept-new\n", cancellationToken);
 
         string[] status = ["agentctl", "status", "--host", "web*"];
         double[] cold = await WallAsync(client, 1, status, cancellationToken);
         double[] warm = await WallAsync(client, runs, status, cancellationToken);
-        double[] one = await WallAsync(client, runs, ["agentctl", "status", "--host", "web01"], cancellationToken);
-        double[] bare = await WallAsync(client, runs, ["ssh", "-p", $"{FirstPort}", "hosts", "true"], cancellationToken);
+        double[] one = await WallAsync(client, runs, ["agentctl", "status", "--host", "web1"], cancellationToken);
+        double[] bare = await WallAsync(client, runs, ["ssh", "web1@hosts", "true"], cancellationToken);
         double[] end = await WallAsync(fleet, runs, ["sh", "-c", "AGENTD_SOCKET=/run/fleet/1.sock agentctl dial-stdio </dev/null >/dev/null"], cancellationToken);
         await PairAsync(client, fleet, cancellationToken);
         double[] tls = await WallAsync(client, runs, ["agentctl", "status", "--host", "tls*"], cancellationToken);
@@ -88,20 +90,17 @@ internal static class FleetFigure
         await RunAsync(client, $"i=0; while read -r code; do i=$((i + 1)); echo $code | agentctl pair https://hosts:$(({FirstTlsPort} + i - 1)) --name tls$i; done </root/codes", cancellationToken);
     }
 
-    // Which of them is meant is in the port.
-    private static string Ports()
+    private static string Users()
     {
         var lines = new StringBuilder("MaxStartups 100\n");
-        lines.Append("Port 22\n");
-        for (int i = 0; i < Agents; i++) lines.Append(CultureInfo.InvariantCulture, $"Port {FirstPort + i}\n");
-        for (int i = 0; i < Agents; i++) lines.Append(CultureInfo.InvariantCulture, $"Match LocalPort {FirstPort + i}\nSetEnv AGENTD_SOCKET=/run/fleet/{i + 1}.sock\n");
+        for (int i = 1; i <= Agents; i++) lines.Append(CultureInfo.InvariantCulture, $"Match User web{i}\nSetEnv AGENTD_SOCKET=/run/fleet/{i}.sock\n");
         return lines.ToString();
     }
 
     private static string Inventory()
     {
         var lines = new StringBuilder("hosts:\n");
-        for (int i = 0; i < Agents; i++) lines.Append(CultureInfo.InvariantCulture, $"  web{i + 1:00}: ssh://root@hosts:{FirstPort + i}\n");
+        for (int i = 1; i <= Agents; i++) lines.Append(CultureInfo.InvariantCulture, $"  web{i}: ssh://web{i}@hosts\n");
         return lines.ToString();
     }
 

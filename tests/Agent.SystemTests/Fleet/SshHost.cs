@@ -8,12 +8,12 @@ internal static class SshHost
 {
     private const string Configuration = "/etc/ssh/test_sshd_config", HostKey = "/etc/ssh/test_host_key", Accepted = "/etc/ssh/test_accepted_keys", Unit = "sshd-test";
 
-    /// <summary>Where tests/run.sh unpacks sshd when the machine has none.</summary>
+    /// <summary>Where tests/fetch-sshd.sh unpacks sshd when the machine has none.</summary>
     private static readonly string s_unpacked = Unpacked();
 
     /// <summary>Null where there is an sshd to be had; else what to do about it.</summary>
     public static string? Lacks() =>
-        File.Exists("/usr/sbin/sshd") || Directory.Exists(s_unpacked) ? null : "there is no sshd: tests/run.sh fetches it, or apt-get install openssh-server";
+        File.Exists("/usr/sbin/sshd") || Directory.Exists(s_unpacked) ? null : "there is no sshd: run tests/fetch-sshd.sh";
 
     /// <summary>Starts it, now and at every boot, with a host key of its own; whoever has one of <paramref name="keys"/> comes in, as any user that has a shell.</summary>
     /// <param name="keys">Public keys, as <see cref="MakeKeyAsync"/> returns them.</param>

@@ -20,7 +20,7 @@ internal sealed class FakeSsh : IDisposable
 
     /// <summary>Runs agentctl's own other end, as this build has it.</summary>
     public static string DialStdio(string socket) =>
-        $"exec '{Environment.ProcessPath}' exec '{Path.Combine(AppContext.BaseDirectory, "agentctl.dll")}' dial-stdio --socket '{socket}'";
+        $"export AGENTD_SOCKET='{socket}'; exec '{Environment.ProcessPath}' exec '{Path.Combine(AppContext.BaseDirectory, "agentctl.dll")}' dial-stdio";
 
     public void Dispose() => Directory.Delete(directory, recursive: true);
 }
