@@ -38,27 +38,34 @@ internal sealed class RolloutFigure : IAsyncDisposable
         foreach (AgentOnHost host in all) await host.DisposeAsync();
     }
 
-    // One host a batch, so that the deployments follow each other: what is left of the whole is the rollout's own.
+    // One host a batch: what passes between the end of one deployment and the beginning of the next is the rollout's own.
     private async Task<IReadOnlyList<Figure>> OverheadAsync(int runs, CancellationToken cancellationToken)
     {
-        var overhead = new List<double>();
-        var whole = new List<double>();
+        List<double> between = [], before = [], whole = [];
         for (int run = 0; run <= runs; run++)
         {
             string version = run % 2 == 0 ? AgentOnHost.Old : AgentOnHost.New;
+            DateTimeOffset began = DateTimeOffset.UtcNow;
             double wall = (await Laptop.WallAsync(1, cancellationToken, "agentctl", "deploy", version, "--host", "all", "--batch", "1"))[0];
-            double deployments = 0;
+            var deployments = new List<(DateTimeOffset Started, DateTimeOffset Finished)>();
             foreach (AgentOnHost host in all[1..])
             {
                 using JsonDocument history = JsonDocument.Parse(await host.RunAsync(cancellationToken, "agentctl", "history", "--limit", "1", "--output", "json"));
                 JsonElement last = history.RootElement.GetProperty("deployments")[0];
-                deployments += (Time(last, "finished") - Time(last, "started")).TotalMilliseconds;
+                deployments.Add((Time(last, "started"), Time(last, "finished")));
             }
             if (run == 0) continue;   // opens the connections
+            deployments.Sort();
             whole.Add(wall);
-            overhead.Add((wall - deployments) / Count);
+            before.Add((deployments[0].Started - began).TotalMilliseconds);
+            for (int i = 1; i < Count; i++) between.Add((deployments[i].Started - deployments[i - 1].Finished).TotalMilliseconds);
         }
-        return [new Figure("rollout, beside its deployments, a batch of one", "ms", 100, overhead), new Figure("rollout of six batches of one", "ms", null, whole)];
+        return
+        [
+            new Figure("rollout, from one batch's deployment to the next", "ms", 100, between),
+            new Figure("rollout, from the command to its first deployment", "ms", null, before),
+            new Figure("rollout of six batches of one", "ms", null, whole),
+        ];
 
         static DateTimeOffset Time(JsonElement deployment, string name) => DateTimeOffset.Parse(deployment.GetProperty(name).GetString()!, CultureInfo.InvariantCulture);
     }
