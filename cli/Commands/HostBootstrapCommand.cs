@@ -30,7 +30,7 @@ internal static class HostBootstrapCommand
                 if (known is not null && known.Address != ssh) throw new OperatorException(ExitCode.Usage, $"{called} is {known.Address} already", "give it another --name");
                 BootstrapArchive archive = BootstrapArchive.Make(call.Parsed.GetRequiredValue(package), call.Parsed.GetValue(store), call.Parsed.GetValue(root));
                 await RunAsync(call, ssh, archive, isNamed: called is not null, cancellationToken);
-                if (called is not null && known is null) HostsFileText.Add(verbs.Workplace.HostsFile, new HostEntry(called, ssh));
+                if (called is not null && known is null) await HostsFileText.AddAsync(verbs.Workplace.HostsFile, new HostEntry(called, ssh), cancellationToken);
                 return 0;
             });
     }

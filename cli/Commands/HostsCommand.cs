@@ -48,12 +48,12 @@ internal static class HostsCommand
         return verbs.Working(
             new Verb("add", "Adds a host to your hosts.yaml; comments and order there stay.", "agentctl hosts add web1 ssh://deploy@web1.example.com --group prod --group web", "agentctl hosts add web2 https://web2.example.com:7443"),
             [name, address, groups],
-            (call, _) =>
+            async (call, cancellationToken) =>
             {
                 string[] of = [.. (call.Parsed.GetValue(groups) ?? []).SelectMany(typed => typed.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)).Distinct()];
                 var host = new HostEntry(Checked(call.Parsed.GetRequiredValue(name)), HostAddress.Parse(call.Parsed.GetRequiredValue(address))) { Groups = [.. of.Select(Checked)] };
-                HostsFileText.Add(verbs.Workplace.HostsFile, host);
-                return Task.FromResult(Tell(call, verbs, $"{host.Name} is {host.Address}, in {verbs.Workplace.HostsFile}"));
+                await HostsFileText.AddAsync(verbs.Workplace.HostsFile, host, cancellationToken);
+                return Tell(call, verbs, $"{host.Name} is {host.Address}, in {verbs.Workplace.HostsFile}");
             });
     }
 
@@ -64,11 +64,11 @@ internal static class HostsCommand
         return verbs.Working(
             new Verb("remove", "Removes a host from your hosts.yaml and from the groups that name it there; nothing happens to the host.", "agentctl hosts remove web1"),
             [name],
-            (call, _) =>
+            async (call, cancellationToken) =>
             {
                 string gone = call.Parsed.GetRequiredValue(name);
-                HostsFileText.Remove(verbs.Workplace.HostsFile, gone);
-                return Task.FromResult(Tell(call, verbs, $"{gone} is no longer in {verbs.Workplace.HostsFile}"));
+                await HostsFileText.RemoveAsync(verbs.Workplace.HostsFile, gone, cancellationToken);
+                return Tell(call, verbs, $"{gone} is no longer in {verbs.Workplace.HostsFile}");
             });
     }
 

@@ -68,7 +68,7 @@ internal static class PairCommand
         if (add && verbs.Inventory.Hosts.FirstOrDefault(host => host.Name == name) is { } other)
             throw new OperatorException(ExitCode.Refused, $"{name} is {other.Address} already", $"take another name, or first: agentctl hosts remove {name}");
         PairResponse paired = await AgentPairing.PairAsync(address, secret, new KeyFiles(verbs.Workplace.Configuration), call.Time, cancellationToken);
-        if (add) HostsFileText.Add(verbs.Workplace.HostsFile, new HostEntry(name!, address));
+        if (add) await HostsFileText.AddAsync(verbs.Workplace.HostsFile, new HostEntry(name!, address), cancellationToken);
         if (call.Json) call.Terminal.Document(writer => writer.Object(paired, (w, known) => JsonMessages.Paired(w, address, known)));
         else call.Terminal.Line($"paired with {address} as {paired.Name}, {paired.Role}");
         return 0;

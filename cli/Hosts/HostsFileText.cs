@@ -11,17 +11,21 @@ namespace Agent.Cli.Hosts;
 /// </summary>
 internal static partial class HostsFileText
 {
+    private const string LockFile = ".hosts.lock";
+
+    private static readonly TimeSpan LockPatience = TimeSpan.FromSeconds(10);
+
     /// <exception cref="OperatorException">There is such a host (<see cref="ExitCode.Refused"/>), or the file is wrong (<see cref="ExitCode.Usage"/>).</exception>
-    public static void Add(string path, HostEntry host) => Change(path, "take another name, address or group", (text, before) =>
+    public static Task AddAsync(string path, HostEntry host, CancellationToken cancellationToken) => ChangeAsync(path, "take another name, address or group", (text, before) =>
     {
         if (before.Hosts.FirstOrDefault(one => one.Value.Name == host.Name) is { Value: not null } known)
             throw new OperatorException(ExitCode.Refused, $"{host.Name} is {known.Value.Address} in {path}:{known.Line}", $"take another name, or agentctl hosts remove {host.Name} first");
         return (Added(text, host), [.. before.Hosts.Select(one => one.Value), host with { File = path }]);
-    });
+    }, cancellationToken);
 
     /// <summary>Also out of the groups that name it.</summary>
     /// <exception cref="OperatorException">There is no such host, or the file is wrong (<see cref="ExitCode.Usage"/>); it stands where it cannot be taken out (<see cref="ExitCode.Refused"/>).</exception>
-    public static void Remove(string path, string name) => Change(path, "edit it by hand", (text, before) =>
+    public static Task RemoveAsync(string path, string name, CancellationToken cancellationToken) => ChangeAsync(path, "edit it by hand", (text, before) =>
     {
         if (before.Hosts.All(one => one.Value.Name != name))
         {
@@ -29,7 +33,7 @@ internal static partial class HostsFileText
                 UsageErrors.Suggest(name, before.Hosts.Select(one => one.Value.Name)) is { } near ? $"did you mean {near}?" : "agentctl hosts lists them");
         }
         return (Removed(text, name), [.. before.Hosts.Select(one => one.Value).Where(host => host.Name != name)]);
-    });
+    }, cancellationToken);
 
     /// <summary>The text with one more host at the end of <c>hosts:</c>.</summary>
     public static string Added(string text, HostEntry host)
@@ -83,9 +87,14 @@ internal static partial class HostsFileText
         return Text(kept, text);
     }
 
-    private static void Change(string path, string remedy, Func<string, HostsFile, (string Text, HostEntry[] Hosts)> change)
+    private static async Task ChangeAsync(string path, string remedy, Func<string, HostsFile, (string Text, HostEntry[] Hosts)> change, CancellationToken cancellationToken)
     {
         var disk = new Disk();
+        string directory = Path.GetDirectoryName(path)!;
+        Directory.CreateDirectory(directory, DurableOperations.Mode700);
+        // Of two that change it at once the second one sees what the first one did.
+        using IDisposable alone = await FileLock.TakeAsync(Path.Combine(directory, LockFile), LockPatience, TimeProvider.System, cancellationToken)
+            ?? throw new OperatorException(ExitCode.Refused, $"{path} is not changed: another agentctl has held {LockFile} beside it for {LockPatience.TotalSeconds:0} seconds", "see what it waits for, then try again");
         // It may be a link into somebody's dotfiles, which stays one.
         if (File.Exists(path)) path = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
         string text = File.Exists(path) ? File.ReadAllText(path) : "";
@@ -100,7 +109,6 @@ internal static partial class HostsFileText
             throw new OperatorException(ExitCode.Refused, $"{path} is not changed, as it would be wrong: {e.Message}", remedy, e);
         }
         if (!after.Hosts.Select(one => one.Value).SequenceEqual(wanted, Same.Hosts)) throw new OperatorException(ExitCode.Refused, $"{path} is not changed: it is written in a way that agentctl cannot change", "edit it by hand");
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!, DurableOperations.Mode700);
         disk.WriteAtomic(path, changed, disk.Status(path)?.Mode ?? DurableOperations.Mode600);
     }
 

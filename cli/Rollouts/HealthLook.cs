@@ -6,8 +6,10 @@ namespace Agent.Cli.Rollouts;
 internal sealed class HealthLook(RolloutHosts hosts, string app, RolloutTiming timing, TimeProvider time)
 {
     /// <summary>Looks at these hosts for so long; a little longer where one has failed last.</summary>
-    /// <returns>The first that did not stay healthy, or could not be asked any more; null: all did.</returns>
-    public async Task<(string Host, Stand Stand, string Why)?> WatchAsync(IReadOnlyList<string> live, TimeSpan span, CancellationToken cancellationToken)
+    /// <param name="isOver">Asked with each look whether there is anything to look for any more.</param>
+    /// <returns>The first that did not stay healthy, or could not be asked any more; null: all did, or it was over.</returns>
+    public async Task<(string Host, Stand Stand, string Why)?> WatchAsync(
+        IReadOnlyList<string> live, TimeSpan span, Func<CancellationToken, Task<bool>> isOver, CancellationToken cancellationToken)
     {
         var failures = live.ToDictionary(host => host, _ => 0);
         long begun = time.GetTimestamp();
@@ -26,6 +28,7 @@ internal sealed class HealthLook(RolloutHosts hosts, string app, RolloutTiming t
                 if (++failures[said.Host] < timing.Looks) continue;
                 return (said.Host, said.Lost ? Stand.Unreachable : Stand.Unhealthy, said.Error?.Message ?? said.Answer!);
             }
+            if (await isOver(cancellationToken)) return null;
         }
     }
 }

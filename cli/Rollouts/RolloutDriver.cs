@@ -18,7 +18,7 @@ internal sealed record RolloutEnd(Rollout Rollout, RolloutProgress Progress, Rol
 /// </summary>
 /// <remarks>
 /// 1. Its revision is put on every host that can be reached, before anything else; who finds one as high gives up.
-/// 2. Before each batch, and when a host refuses, the hosts are asked for a higher one: then somebody else drives, and this one starts nothing more.
+/// 2. Before each batch, with each look while one settles, and when a host refuses, the hosts are asked for a higher one: then somebody else drives, and this one starts nothing more.
 /// 3. A turn is begun by the rollout's id: to ask again is to see the same deployment.
 /// </remarks>
 /// <param name="report">Takes what happens, from any thread, one at a time.</param>
@@ -39,6 +39,8 @@ internal sealed class RolloutDriver(RolloutHosts hosts, string driver, RolloutTi
         public sealed record Settled(int Batch) : Happening;
 
         public sealed record Ailing(string Host, Stand Stand, string Why) : Happening;
+
+        public sealed record Superseded(Rollout Newer) : Happening;
 
         public sealed record Wished(Will? Will, string Reason) : Happening;
     }
@@ -166,6 +168,8 @@ internal sealed class RolloutDriver(RolloutHosts hosts, string driver, RolloutTi
                 progress = progress.With(host, stand) with { Settling = false };
                 Report(new RolloutReport.Ailing(host, stand, why));
                 return null;
+            case Happening.Superseded(var superseding):
+                return End(superseding);
             case Happening.Wished(null, _):
                 return new RolloutEnd(rollout, progress, null, Detached: true);
             case Happening.Wished({ } will, var reason) when will > progress.Will:
@@ -240,8 +244,11 @@ internal sealed class RolloutDriver(RolloutHosts hosts, string driver, RolloutTi
             var watch = new HealthLook(hosts, rollout.App, timing, time);
             try
             {
-                (string Host, Stand Stand, string Why)? ailing = await watch.WatchAsync(live, settle.Span, token);
-                happenings.Writer.TryWrite(ailing is { } found ? new Happening.Ailing(found.Host, found.Stand, found.Why) : new Happening.Settled(settle.Batch));
+                Rollout? newer = null;
+                (string Host, Stand Stand, string Why)? ailing = await watch.WatchAsync(live, settle.Span, async stop => (newer = await NewerAsync(stop)) is not null, token);
+                happenings.Writer.TryWrite(
+                    newer is not null ? new Happening.Superseded(newer)
+                    : ailing is { } found ? new Happening.Ailing(found.Host, found.Stand, found.Why) : new Happening.Settled(settle.Batch));
             }
             catch (OperationCanceledException) when (token.IsCancellationRequested)
             {

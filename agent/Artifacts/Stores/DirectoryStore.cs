@@ -11,7 +11,7 @@ namespace Agent.Artifacts.Stores;
 internal sealed partial class DirectoryStore(string root, IDisk disk, TimeProvider time) : IStoreWriter, IPrivateStore
 {
     private const string LockFile = ".lock";
-    private static readonly TimeSpan LockWait = TimeSpan.FromMinutes(2), LockPoll = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan LockWait = TimeSpan.FromMinutes(2);
 
     public string Description => root;
 
@@ -119,27 +119,14 @@ internal sealed partial class DirectoryStore(string root, IDisk disk, TimeProvid
     private async Task<IDisposable> LockAsync(CancellationToken cancellationToken)
     {
         Writing(() => disk.MakeDirectories(root));
-        long start = time.GetTimestamp();
-        string file = Resolve(LockFile);
-        while (true)
+        try
         {
-            try
-            {
-                // FileShare.None is flock(2): the kernel lets go of it when this process ends, however it ends.
-                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException e) when (time.GetElapsedTime(start) >= LockWait)
-            {
-                throw new OperatorException(ExitCode.Unreachable, $"another publisher has held the store {root} for {LockWait.TotalMinutes:0} minutes", "wait for it to end, then publish again", e);
-            }
-            catch (UnauthorizedAccessException e)
-            {
-                throw NotWritable(e);
-            }
-            catch (IOException)
-            {
-                await Task.Delay(LockPoll, time, cancellationToken);
-            }
+            return await FileLock.TakeAsync(Resolve(LockFile), LockWait, time, cancellationToken)
+                ?? throw new OperatorException(ExitCode.Unreachable, $"another publisher has held the store {root} for {LockWait.TotalMinutes:0} minutes", "wait for it to end, then publish again");
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw NotWritable(e);
         }
     }
 

@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
+using System.Net;
 using System.Net.Security;
+using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Agent.Artifacts;
@@ -76,6 +78,63 @@ public sealed class TlsHostileTests
             Assert.Contains(prefix[0] == 0 ? "exceeds%20the%20limit" : "Compressed%20message", answer.Replace(" ", "%20", StringComparison.Ordinal), StringComparison.Ordinal);
         }
         await StillServesAsync(room);
+    }
+
+    /// <summary>One who never begins with TLS, one whose headers do not come to an end, one whose message does not: each within its own limit, all at the same time.</summary>
+    [Fact]
+    public async Task Who_dawdles_is_dropped_and_others_are_served()
+    {
+        await using TlsRoom room = await TlsRoom.StartAsync();
+        KeyFiles ann = await room.PairAsync("ann-laptop", "viewer");
+        using OwnKey key = ann.Key()!;
+        using X509Certificate2 certificate = key.MakeCertificate("ann", TimeProvider.System.GetUtcNow());
+        using var silent = new TcpClient();
+        await silent.ConnectAsync(IPAddress.Loopback, room.Api.Port, Cancel);
+        await using SslStream headers = await OpenAsync(room, certificate), message = await OpenAsync(room, certificate);
+        await SendAsync(headers, Headers, 0, 1, Request());
+        await SendAsync(message, Headers, EndHeaders, 1, Request());
+        await SendAsync(message, Data, 0, 1, [0, 0, 0, 16, 0]);
+        Task dropped = Task.WhenAll(
+            DroppedAsync(silent.GetStream(), () => Task.CompletedTask),
+            DroppedAsync(headers, () => SendAsync(headers, Continuation, 0, 1, Literal("x", "y"))),
+            DroppedAsync(message, () => SendAsync(message, Data, 0, 1, [0])));
+        await StillServesAsync(room);
+        await dropped;
+    }
+
+    /// <summary>Sends a little each second until the connection is ended.</summary>
+    private static async Task DroppedAsync(Stream stream, Func<Task> sendLittle)
+    {
+        Task ended = EndAsync();
+        try
+        {
+            for (int second = 0; second < 40 && !ended.IsCompleted; second++)
+            {
+                await sendLittle();
+                await Task.WhenAny(ended, Task.Delay(TimeSpan.FromSeconds(1), Cancel));
+            }
+        }
+        catch (IOException)
+        {
+            return;   // ended
+        }
+        Assert.True(ended.IsCompleted, "it was waited for");
+
+        async Task EndAsync()
+        {
+            var buffer = new byte[4096];
+            try
+            {
+                while (await stream.ReadAsync(buffer, Cancel) > 0)
+                {
+                    // Settings, pings.
+                }
+            }
+            catch (IOException)
+            {
+                // Ended without a word.
+            }
+        }
     }
 
     private static async Task StillServesAsync(TlsRoom room)

@@ -34,6 +34,8 @@ public sealed class HostsFileTextTests : IDisposable
 
     private readonly TemporaryDirectory directory = new();
 
+    private static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
     private string Path => System.IO.Path.Combine(directory.Path, "agentctl", "hosts.yaml");
 
     public void Dispose() => directory.Dispose();
@@ -100,24 +102,31 @@ public sealed class HostsFileTextTests : IDisposable
     }
 
     [Fact]
-    public void The_file_is_for_its_owner_alone_and_keeps_the_mode_that_it_has()
+    public async Task The_file_is_for_its_owner_alone_and_keeps_the_mode_that_it_has()
     {
-        HostsFileText.Add(Path, new HostEntry("web1", HostAddress.Parse("ssh://web1")));
+        await HostsFileText.AddAsync(Path, new HostEntry("web1", HostAddress.Parse("ssh://web1")), Cancel);
         Assert.Equal((DurableOperations.Mode600, DurableOperations.Mode700), (File.GetUnixFileMode(Path), File.GetUnixFileMode(System.IO.Path.GetDirectoryName(Path)!)));
         File.SetUnixFileMode(Path, DurableOperations.Mode644);
-        HostsFileText.Add(Path, new HostEntry("web2", HostAddress.Parse("ssh://web2")));
-        HostsFileText.Remove(Path, "web1");
+        await HostsFileText.AddAsync(Path, new HostEntry("web2", HostAddress.Parse("ssh://web2")), Cancel);
+        await HostsFileText.RemoveAsync(Path, "web1", Cancel);
         Assert.Equal(("hosts:\n  web2: ssh://web2\n", DurableOperations.Mode644), (File.ReadAllText(Path), File.GetUnixFileMode(Path)));
-        Assert.Equal([Path], Directory.GetFiles(System.IO.Path.GetDirectoryName(Path)!));
+        Assert.Equal([".hosts.lock", "hosts.yaml"], Directory.GetFiles(System.IO.Path.GetDirectoryName(Path)!).Select(System.IO.Path.GetFileName).Order());
     }
 
     [Fact]
-    public void A_link_stays_one()
+    public async Task Of_many_that_add_a_host_at_once_none_is_lost()
+    {
+        await Parallel.ForAsync(0, 40, Cancel, async (i, stop) => await HostsFileText.AddAsync(Path, new HostEntry($"web{i}", HostAddress.Parse($"ssh://web{i}")), stop));
+        Assert.Equal(40, File.ReadAllLines(Path).Count(line => line.Contains("ssh://web", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task A_link_stays_one()
     {
         string dotfile = directory.Write("dotfiles/hosts.yaml", "hosts:\n");
         Directory.CreateDirectory(System.IO.Path.GetDirectoryName(Path)!);
         File.CreateSymbolicLink(Path, dotfile);
-        HostsFileText.Add(Path, new HostEntry("web1", HostAddress.Parse("ssh://web1")));
+        await HostsFileText.AddAsync(Path, new HostEntry("web1", HostAddress.Parse("ssh://web1")), Cancel);
         Assert.Equal((dotfile, "hosts:\n  web1: ssh://web1\n"), (new FileInfo(Path).LinkTarget, File.ReadAllText(dotfile)));
     }
 
@@ -127,19 +136,19 @@ public sealed class HostsFileTextTests : IDisposable
     [InlineData("hosts:\n  a: ssh://a\n", "b", "ssh://a", ExitCode.Refused)]              // under another name
     [InlineData("hosts:\n  a: ssh://a\ngroups:\n  b: [a]\n", "b", "ssh://b", ExitCode.Refused)]
     [InlineData("hosts:\n  a: nowhere\n", "b", "ssh://b", ExitCode.Usage)]                // wrong before
-    public void A_file_that_would_be_wrong_is_left_alone(string before, string name, string address, object code)
+    public async Task A_file_that_would_be_wrong_is_left_alone(string before, string name, string address, object code)
     {
         directory.Write("agentctl/hosts.yaml", before);
-        var e = Assert.Throws<OperatorException>(() => HostsFileText.Add(Path, new HostEntry(name, HostAddress.Parse(address))));
+        var e = await Assert.ThrowsAsync<OperatorException>(() => HostsFileText.AddAsync(Path, new HostEntry(name, HostAddress.Parse(address)), Cancel));
         Assert.Equal((code, before), ((object)e.Code, File.ReadAllText(Path)));
     }
 
     [Fact]
-    public void What_cannot_be_taken_out_is_left_alone()
+    public async Task What_cannot_be_taken_out_is_left_alone()
     {
         const string text = "hosts:\n  a: ssh://a\n  b: ssh://b\ngroups:\n  g: [a,\n      b]\n";
         directory.Write("agentctl/hosts.yaml", text);
-        var e = Assert.Throws<OperatorException>(() => HostsFileText.Remove(Path, "b"));
+        var e = await Assert.ThrowsAsync<OperatorException>(() => HostsFileText.RemoveAsync(Path, "b", Cancel));
         Assert.Equal((ExitCode.Refused, text), (e.Code, File.ReadAllText(Path)));
         Assert.Contains("by hand", e.Remedy, StringComparison.Ordinal);
     }

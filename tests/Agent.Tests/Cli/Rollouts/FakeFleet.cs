@@ -74,6 +74,12 @@ internal sealed class FakeFleet
 
         public string? Ailment { get; set; }
 
+        /// <summary>How often its health was asked for.</summary>
+        public int Looks { get; set; }
+
+        /// <summary>Runs when its health is asked for.</summary>
+        public Action? Looked { get; set; }
+
         /// <summary>Nobody reaches it.</summary>
         public bool CutOff { get; set; }
 
@@ -125,7 +131,12 @@ internal sealed class FakeFleet
         public IAsyncEnumerable<DeploymentEvent> RollBackAsync(RollbackRequest request, CancellationToken cancellationToken) =>
             TurnAsync(request.Request, request.Version, "rollback", request.Rollout, Outcome.Live, cancellationToken);
 
-        public Task<string?> AilmentAsync(string app, CancellationToken cancellationToken) => CallAsync(() => machine.Ailment, cancellationToken);
+        public Task<string?> AilmentAsync(string app, CancellationToken cancellationToken) => CallAsync(() =>
+        {
+            machine.Looks++;
+            machine.Looked?.Invoke();
+            return machine.Ailment;
+        }, cancellationToken);
 
         public void Dispose()
         {

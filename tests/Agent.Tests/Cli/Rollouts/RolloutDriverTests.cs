@@ -118,6 +118,24 @@ public class RolloutDriverTests
     }
 
     [Fact]
+    public async Task A_pause_while_a_canary_soaks_is_not_seen_at_the_end_of_it_only()
+    {
+        var fleet = new FakeFleet("a", "b");
+        RolloutPlan plan = FakeFleet.Plan("a", "b");
+        plan.Soak = Duration.FromTimeSpan(TimeSpan.FromHours(1));
+        fleet["a"].Looked = () =>
+        {
+            if (fleet["a"].Looks != 3) return;
+            Rollout paused = fleet["b"].Known!.Clone();
+            (paused.Revision, paused.State, paused.Driver) = (2, RolloutState.Paused, "bob@desk");
+            fleet["b"].Known = paused;
+        };
+        RolloutEnd end = await BeginAsync(fleet, plan);
+        Assert.Equal(("bob@desk", 3), (end.Newer?.Driver, fleet["a"].Looks));
+        Assert.Equal([1, 0], fleet.Turns(Id));
+    }
+
+    [Fact]
     public async Task Whoever_is_succeeded_starts_nothing_more()
     {
         var fleet = new FakeFleet("a", "b", "c");
