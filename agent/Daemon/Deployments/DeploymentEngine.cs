@@ -88,8 +88,9 @@ internal sealed partial class DeploymentEngine(
                 Unsigned = isUnsigned,
             };
         });
+        Deployment started = log.State.Find(id)!;   // before it goes: a quick one may be over at once, and is one that began all the same
         Go(id);
-        return log.State.Find(id)!;
+        return started;
     }
 
     /// <summary>What <see cref="StartAsync"/> would begin now, without beginning it.</summary>

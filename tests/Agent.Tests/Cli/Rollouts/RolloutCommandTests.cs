@@ -61,7 +61,7 @@ public sealed partial class RolloutCommandTests : IAsyncLifetime
         (int exit, string text) = await RunAsync("deploy", "v1.1.0", "--host", "prod", "--canary", "1", "--batch", "2");
         Assert.True(exit == 0, text);
         Assert.Matches("^rollout r[0-9]{8}-[0-9]{4}-[0-9a-f]{6}  shop v1.1.0 on 4 hosts in 3 batches, driven by .*\n", text);
-        Assert.True(Regex.IsMatch(text, "\nbatch 1 of 3: web1\n(.*\n)*web1  v1.0.0 -> v1.1.0\n(.*\n)*web1  fetch\n(.*\n)*batch 2 of 3"), text);
+        Assert.Contains("batch 1 of 3: web1\nweb1  v1.0.0 -> v1.1.0\nweb1  fetch\n", text, StringComparison.Ordinal);
         Assert.Matches("web1  live after [0-9.]+ s\n", text);
         Assert.Contains("batch 2 of 3: web2, web3\n", text, StringComparison.Ordinal);
         Assert.EndsWith("  4 live\n", text, StringComparison.Ordinal);
