@@ -68,10 +68,17 @@ internal sealed class AgentIdentity
         disk.RemoveDurable(NextPath);
     });
 
+    /// <summary>Shows what the operator's files hold now. Nothing where the key is the agent's own.</summary>
+    /// <exception cref="OperatorException">They cannot be used: what was shown stays.</exception>
+    public void ReadAgain(ListenerOptions listener)
+    {
+        if (isOperators && listener is { Certificate: { } certificate, Key: { } key }) shown = ReadOperators(disk, certificate, key);
+    }
+
     private void Change(Action change)
     {
         if (isOperators)
-            throw new OperatorException(ExitCode.Refused, "this agent shows a certificate of yours, whose key is not its own", "replace the files that listen: names in /etc/agentd/agentd.yaml, then restart agentd");
+            throw new OperatorException(ExitCode.Refused, "this agent shows a certificate of yours, whose key is not its own", "replace the files that listen: names in /etc/agentd/agentd.yaml, then: systemctl reload agentd");
         lock (gate)
         {
             change();

@@ -23,4 +23,7 @@ internal static partial class Log
 
     [LoggerMessage(2306, LogLevel.Information, "{Client} was removed; {Connections} of its connections were ended")]
     public static partial void ClientRemoved(this ILogger logger, string client, int connections);
+
+    [LoggerMessage(2307, LogLevel.Information, "Certificates and revoked keys were read again; open connections that this ended: {Connections}")]
+    public static partial void RulesRead(this ILogger logger, int connections);
 }

@@ -42,11 +42,14 @@ internal sealed class OpenConnections
 
     /// <summary>Ends what a caller has open, with all calls and streams in it.</summary>
     /// <returns>How many there were.</returns>
-    public int Abort(Client client)
+    public int Abort(Client client) => Abort(peer => IsOf(peer, client), $"{client.Name} was removed");
+
+    /// <inheritdoc cref="Abort(Client)"/>
+    public int Abort(Func<TlsPeer, bool> whose, string why)
     {
         ConnectionContext[] theirs;
-        lock (gate) theirs = [.. open.Where(pair => IsOf(pair.Value, client)).Select(pair => pair.Key)];
-        foreach (ConnectionContext connection in theirs) connection.Abort(new ConnectionAbortedException($"{client.Name} was removed"));
+        lock (gate) theirs = [.. open.Where(pair => whose(pair.Value)).Select(pair => pair.Key)];
+        foreach (ConnectionContext connection in theirs) connection.Abort(new ConnectionAbortedException(why));
         return theirs.Length;
     }
 

@@ -17,36 +17,13 @@ namespace Agent.Daemon.Access;
 /// The listener on the network: TLS 1.3 and HTTP/2 alone, a certificate from every caller. Any key passes the handshake, since a caller that is to be paired
 /// has one that nobody knows; what a key may call is decided call by call. An expired certificate and a revoked key do not pass.
 /// </summary>
-internal sealed class TlsDoor
+internal sealed class TlsDoor(
+    ListenerOptions options, AgentIdentity identity, CertificateRules rules, Clients clients, OpenConnections open, Refusals refusals, TimeProvider time, ILogger<TlsDoor> logger)
 {
     private static readonly TimeSpan HandshakeTime = TimeSpan.FromSeconds(5);
 
     /// <summary>In which a key without a role may be paired; then it has to go.</summary>
     private static readonly TimeSpan StrangersTime = TimeSpan.FromSeconds(30);
-
-    private readonly ListenerOptions options;
-    private readonly AgentIdentity identity;
-    private readonly Clients clients;
-    private readonly OpenConnections open;
-    private readonly Refusals refusals;
-    private readonly TimeProvider time;
-    private readonly ILogger<TlsDoor> logger;
-    private readonly X509Certificate2Collection authorities;
-
-    /// <exception cref="OperatorException">The CA's file cannot be used.</exception>
-    public TlsDoor(
-        ListenerOptions options, AgentIdentity identity, Clients clients, OpenConnections open, Refusals refusals, IDisk disk, TimeProvider time, ILogger<TlsDoor> logger)
-    {
-        (this.options, this.identity, this.clients, this.open, this.refusals, this.time, this.logger) = (options, identity, clients, open, refusals, time, logger);
-        try
-        {
-            authorities = options.ClientCa is { } file ? ListenerFile.ReadCertificates(disk, file) : [];
-        }
-        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
-        {
-            throw new OperatorException(ExitCode.Usage, $"listen.client_ca cannot be used: {e.Message}", "correct the file, or name another in /etc/agentd/agentd.yaml", e);
-        }
-    }
 
     public void Listen(KestrelServerOptions kestrel) => kestrel.Listen(options.Address, listen =>
     {
@@ -57,9 +34,23 @@ internal sealed class TlsDoor
         logger.Listening(options.Address.ToString(), identity.Shown.Fingerprint);
     });
 
+    /// <summary>
+    /// Takes certificates, roles and revoked keys as configuration and its files have them now. Connections of whom that does not let in any more are ended.
+    /// The address, and whose key the agent shows, stay as they are until it is restarted.
+    /// </summary>
+    /// <exception cref="OperatorException">A file cannot be used: what it was read for stays as it was.</exception>
+    public void Renew(ListenerOptions wanted)
+    {
+        Func<TlsPeer, bool> stays = rules.Change(wanted);
+        int ended = open.Abort(peer => !stays(peer), "not let in any more");
+        logger.RulesRead(ended);
+        identity.ReadAgain(wanted);
+    }
+
     // Outside of TLS: sees those that never come through it.
     private async Task WatchAsync(ConnectionContext connection, ConnectionDelegate next)
     {
+        BrokenConnections.Watch(connection.Features, TlsPeer.FromOf(connection.RemoteEndPoint));
         await next(connection);
         if (connection.Features.Get<Arrival>() is null or { Outcome: null }) refusals.Count(Refusals.Handshake, TlsPeer.FromOf(connection.RemoteEndPoint));
     }
@@ -77,7 +68,7 @@ internal sealed class TlsDoor
             ClientCertificateRequired = true,
             AllowTlsResume = false,      // each connection proves its key anew
             AllowRenegotiation = false,
-            CertificateChainPolicy = CertificateChecks.Policy(authorities, time.GetUtcNow()),
+            CertificateChainPolicy = CertificateChecks.Policy(rules.Authorities, time.GetUtcNow()),
             RemoteCertificateValidationCallback = (_, certificate, _, errors) =>
             {
                 if (certificate is not X509Certificate2 presented) return false;
@@ -92,8 +83,8 @@ internal sealed class TlsDoor
     {
         if (!CertificateChecks.IsInTime(certificate, time.GetUtcNow())) return Refused(Refusals.Expired);
         string fingerprint = Fingerprint.Of(certificate);
-        if (options.Revoked.Contains(fingerprint)) return Refused(Refusals.Revoked);
-        bool certified = authorities.Count > 0 && errors == SslPolicyErrors.None;
+        if (rules.IsRevoked(fingerprint)) return Refused(Refusals.Revoked);
+        bool certified = rules.Authorities.Count > 0 && errors == SslPolicyErrors.None;
         return new TlsPeer(fingerprint, certified ? CommonName(certificate) : null, shown.Fingerprint, clients.Find(fingerprint), from as IPEndPoint);
 
         string Refused(string kind)
@@ -141,7 +132,7 @@ internal sealed class TlsDoor
         connection.Abort(new ConnectionAbortedException("a key without a role"));
     }
 
-    private bool HasRole(TlsPeer peer) => clients.Find(peer.Fingerprint) is not null || (peer.CertifiedName is { } name && options.ClientRoles.ContainsKey(name));
+    private bool HasRole(TlsPeer peer) => clients.Find(peer.Fingerprint) is not null || rules.RoleOf(peer.CertifiedName) is not null;
 
     /// <summary>What became of a handshake; null: it did not come as far as the certificate.</summary>
     private sealed class Arrival

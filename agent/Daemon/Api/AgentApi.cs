@@ -33,7 +33,7 @@ internal static class AgentApi
         builder.Services.AddSingleton<HealthService>();
         builder.Services.AddSingleton(_ => new ReflectionService(V1.AgentReflection.Descriptor, V1.DatabaseReflection.Descriptor, V1.FleetReflection.Descriptor, HealthReflection.Descriptor));
         builder.Services.AddSingleton<ReflectionV1AlphaService>();   // what grpcurl and others still ask
-        builder.Services.AddSingleton(services => new Callers(groups, options, services.GetRequiredService<Clients>()));
+        builder.Services.AddSingleton(services => new Callers(groups, options, services.GetRequiredService<Clients>(), services.GetService<CertificateRules>()));
         builder.Services.AddSingleton<RefusalBudget>();
         builder.Services.AddSingleton<FrontDoor>();
         builder.Services.AddAccess(options);
@@ -51,7 +51,9 @@ internal static class AgentApi
         {
             ApiLimits.Set(kestrel);
             kestrel.ListenOnAgentSocket(options.Socket);
-            if (options.Listener is not null) kestrel.ApplicationServices.GetRequiredService<TlsDoor>().Listen(kestrel);
+            if (options.Listener is null) return;
+            kestrel.ApplicationServices.GetRequiredService<BrokenConnections>();    // listens from now on
+            kestrel.ApplicationServices.GetRequiredService<TlsDoor>().Listen(kestrel);
         });
         builder.Services.AddOptions<SocketTransportOptions>().Configure<ILogger<AgentService>>((transport, logger) =>
         {
@@ -68,7 +70,7 @@ internal static class AgentApi
             provider.GetRequiredService<IDisk>(), options.Data, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<Clients>>()));
         if (options.Listener is { } listener)
         {
-            services.AddSingleton(listener).AddSingleton<TlsDoor>();
+            services.AddSingleton(listener).AddSingleton<CertificateRules>().AddSingleton<BrokenConnections>().AddSingleton<TlsDoor>();
             services.AddSingleton(provider => new AgentIdentity(provider.GetRequiredService<IDisk>(), options.Data, listener, provider.GetRequiredService<TimeProvider>()));
         }
         services.AddSingleton(provider => new AccessService(

@@ -24,7 +24,8 @@ internal sealed record Caller(string By, string From, Role Role)
 /// Gives callers their role: by the groups of the process at the other end of the socket, or by the key at the other end of TLS. Who may connect at
 /// all to the socket, its mode says; it is checked here again, as a mode can be changed by a slip of the hand.
 /// </summary>
-internal sealed class Callers(RoleGroups groups, AgentOptions options, Clients clients)
+/// <param name="rules">Null: the agent does not listen on the network.</param>
+internal sealed class Callers(RoleGroups groups, AgentOptions options, Clients clients, CertificateRules? rules)
 {
     /// <param name="request">What is known of it: the caller, where <see cref="FrontDoor"/> has seen it, <see cref="PeerCredentials"/> on the socket. Nothing: without a role.</param>
     public Caller Of(IFeatureCollection request) => request.Get<Caller>() ?? Of(request.Get<PeerCredentials>());
@@ -34,7 +35,7 @@ internal sealed class Callers(RoleGroups groups, AgentOptions options, Clients c
     {
         if (clients.Called(peer.Fingerprint, peer.Known) is { } client)
             return new Caller($"{client.Name} (tls)", peer.From, Roles.Parse(client.Role)) { Name = client.Name, Peer = peer, Client = client };
-        if (peer.CertifiedName is { } name && options.Listener?.ClientRoles.GetValueOrDefault(name) is { } role)
+        if (peer.CertifiedName is { } name && rules?.RoleOf(name) is { } role)
             return new Caller($"{PlainText.Of(name, 64)} (tls, ca)", peer.From, Roles.Parse(role)) { Name = name, Peer = peer };
         return new Caller($"key {peer.KeyName} (tls)", peer.From, Role.None) { Peer = peer };
     }

@@ -3,6 +3,7 @@ using Agent.Artifacts;
 using Agent.Artifacts.Durable;
 using Agent.Artifacts.Stores;
 using Agent.Artifacts.Trust;
+using Agent.Daemon.Access;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
@@ -28,7 +29,7 @@ internal static class AgentServices
         .AddSingleton<IConfiguration>(configuration)
         .AddSingleton(configuration.Agent)
         .AddSingleton(new RootFile(Path.Combine(directory, "root.json")))
-        .AddHostedService(provider => new ReloadService(configuration, provider.GetRequiredService<ILogger<ReloadService>>()));
+        .AddHostedService(provider => new ReloadService(configuration, provider.GetService<TlsDoor>(), provider.GetRequiredService<ILogger<ReloadService>>()));
 
     public static IServiceCollection AddState(this IServiceCollection services) => services.AddSingleton(provider =>
     {
@@ -142,7 +143,8 @@ internal static class AgentServices
     private sealed record RootFile(string Path);
 
     /// <summary>SIGHUP reads the files again; what is wrong in them is told, and the old ones stay in force.</summary>
-    private sealed class ReloadService(ConfigurationFiles configuration, ILogger<ReloadService> logger) : IHostedService, IDisposable
+    /// <param name="door">Null: the agent does not listen on the network.</param>
+    private sealed class ReloadService(ConfigurationFiles configuration, TlsDoor? door, ILogger<ReloadService> logger) : IHostedService, IDisposable
     {
         private PosixSignalRegistration? registration;
 
@@ -153,14 +155,23 @@ internal static class AgentServices
                 context.Cancel = true;
                 try
                 {
-                    string before = configuration.Effective(null, null);
+                    string before = Lasting();
                     configuration.Reload();
                     logger.Reloaded();
-                    if (configuration.Effective(null, null) != before) logger.RestartNeeded();
+                    if (Lasting() != before) logger.RestartNeeded();
                 }
                 catch (OperatorException e)
                 {
                     logger.NotReloaded(e.Message, e.Remedy);
+                    return;
+                }
+                try
+                {
+                    if (configuration.Agent.Listener is { } listener) door?.Renew(listener);
+                }
+                catch (OperatorException e)
+                {
+                    logger.CertificatesNotRead(e.Message, e.Remedy);
                 }
             });
             return Task.CompletedTask;
@@ -169,5 +180,13 @@ internal static class AgentServices
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
         public void Dispose() => registration?.Dispose();
+
+        /// <summary>What agentd.yaml says that holds until the agent is restarted: all but who is let in by certificates.</summary>
+        private string Lasting()
+        {
+            AgentOptions agent = configuration.Agent;
+            ListenerOptions? listener = agent.Listener is { } listen ? new ListenerOptions(listen.Address) { Certificate = listen.Certificate is null ? null : "", Key = listen.Key is null ? null : "" } : null;
+            return EffectiveText.Of(agent with { Listener = listener }, new HashSet<string>());
+        }
     }
 }

@@ -10,6 +10,26 @@ public sealed class SixHostsTests(SixHosts fleet) : AgentTest, IClassFixture<Six
 {
     private static readonly TimeSpan Long = TimeSpan.FromMinutes(3);
 
+    // A person at a terminal: Ctrl-C while the first host is at its gate, then the answer to the question.
+    private const string Person = """
+        import fcntl, os, pty, struct, sys, termios
+        pid, terminal = pty.fork()
+        if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        seen, typed = b"", []
+        while True:
+            try: data = os.read(terminal, 4096)
+            except OSError: break
+            if not data: break
+            seen += data
+            for what, keys in ((b"gate", b"\x03"), (b"[s]top after", b"s")):
+                if what in seen and what not in typed:
+                    os.write(terminal, keys)
+                    typed.append(what)
+        sys.stdout.buffer.write(seen)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        """;
+
     [Fact]
     public async Task Goes_over_all_hosts_in_batches_within_its_limits()
     {
@@ -157,6 +177,27 @@ public sealed class SixHostsTests(SixHosts fleet) : AgentTest, IClassFixture<Six
         Assert.All(await fleet.VersionsAsync(Cancel), runs => Assert.Equal(version, runs));
         OneEach(version);
         await fleet.Laptop.BootAsync(Cancel);
+    }
+
+    [Fact]
+    public async Task On_a_terminal_ctrl_c_asks_and_stops_after_the_batch()
+    {
+        await UpAsync();
+        string[] before = await fleet.VersionsAsync(Cancel);
+        string version = await fleet.PublishAsync("good-with:/var/VERSION", Cancel);
+        await fleet.Laptop.WriteAsync("/root/person.py", Person, Cancel);
+        Task<CommandResult> person = fleet.Laptop.RunAsync(
+            ["python3", "/root/person.py", "agentctl", "deploy", version, "--host", "prod", "--batch", "1"], null, new Dictionary<string, string> { ["TERM"] = "xterm" }, TimeSpan.FromMinutes(5), Cancel);
+        await AtGateAsync(fleet.Web[0], person);
+        string id = await SixHosts.IdAsync(fleet.Desk.Host, version, Cancel);
+        await EventuallyAsync("the answer reaches the hosts", Long, async () =>
+            JsonDocument.Parse((await SixHosts.AgentctlAsync(fleet.Desk.Host, Cancel, "rollout", "show", id, "--output", "json")).Succeeded()).RootElement.GetProperty("state").GetString() == "paused");
+        await fleet.Web[0].ShellAsync($"touch /var/{version}", Cancel);
+        CommandResult ended = await person;
+        Assert.True(ended.Exit == 130, $"exit {ended.Exit}: {ended.Output}{ended.Errors}");
+        Assert.Contains($"agentctl rollout resume {id}", ended.Output, StringComparison.Ordinal);
+        string[] after = [version, .. before[1..]];
+        Assert.Equal(after, await fleet.VersionsAsync(Cancel));
     }
 
     [Fact]

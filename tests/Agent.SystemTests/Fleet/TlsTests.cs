@@ -91,6 +91,30 @@ public sealed class TlsTests(TlsTests.TwoHosts hosts) : AgentTest, IClassFixture
     }
 
     [Fact]
+    public async Task A_key_that_is_revoked_is_cut_off_by_a_reload()
+    {
+        await hosts.UpAsync(Cancel);
+        await PairAsync("dan-laptop", "viewer");
+        int agent = await hosts.Web.MainPidAsync("agentd", Cancel);
+        string key = (await ClientAsync("dan-laptop"))!.Value.GetProperty("key").GetString()!;
+        Task<CommandResult> watching = AgentctlAsync("logs", "-f", "--host", "web1");
+        await EventuallyAsync("it watches", TimeSpan.FromSeconds(30), async () => (await ClientAsync("dan-laptop"))?.GetProperty("connections").GetInt32() > 0);
+        await hosts.Web.ShellAsync($"cp /etc/agentd/agentd.yaml /root/before; printf '  revoked: [\"{key}\"]\n' >>/etc/agentd/agentd.yaml; systemctl reload agentd", Cancel);
+        CommandResult ended = await watching.WaitAsync(TimeSpan.FromSeconds(20), Cancel);
+        Assert.True(ended.Exit is 4 or 5, $"exit {ended.Exit}: {ended.Errors}");
+        CommandResult refused = await AgentctlAsync("status", "--host", "web1");
+        Assert.Equal((5, true), (refused.Exit, refused.Errors.Contains("its key was revoked there", StringComparison.Ordinal)));
+        await hosts.Web.ShellAsync("cp /root/before /etc/agentd/agentd.yaml; systemctl reload agentd", Cancel);
+        await EventuallyAsync("it is let in again", TimeSpan.FromSeconds(20), async () => (await AgentctlAsync("status", "--host", "web1")).Exit == 0);
+        Assert.Equal(agent, await hosts.Web.MainPidAsync("agentd", Cancel));
+        await hosts.Web.ShellAsync("journalctl --sync", Cancel);
+        string log = await hosts.Web.ShellAsync($"journalctl --quiet --output=cat _PID={agent}", Cancel);
+        Assert.Contains("connections that this ended: 1", log, StringComparison.Ordinal);
+        Assert.DoesNotContain("when agentd is restarted", log, StringComparison.Ordinal);
+        (await hosts.Web.AgentctlAsync(["clients", "remove", "dan-laptop"], Cancel)).Succeeded();
+    }
+
+    [Fact]
     public async Task Ten_thousand_idle_connections_take_nothing_from_who_is_on_the_host()
     {
         await hosts.UpAsync(Cancel);

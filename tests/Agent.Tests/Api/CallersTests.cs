@@ -14,7 +14,7 @@ public class CallersTests
     private const uint Viewers = 989, Deployers = 990, Admins = 991;
 
     private static readonly AgentOptions Options = AgentFile.Defaults;
-    private readonly Callers callers = new(new RoleGroups([Viewers], [Deployers], [Admins], []), Options, new Clients(new MemoryDisk(), "/data", TimeProvider.System, NullLogger<Clients>.Instance));
+    private readonly Callers callers = new(new RoleGroups([Viewers], [Deployers], [Admins], []), Options, new Clients(new MemoryDisk(), "/data", TimeProvider.System, NullLogger<Clients>.Instance), null);
 
     [Theory]
     [InlineData(0u, 0u, new uint[0], nameof(Role.Admin))]

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json;
 using Agent.Artifacts;
 using Agent.Artifacts.Durable;
@@ -5,11 +6,13 @@ using Agent.Artifacts.Stores;
 using Agent.Artifacts.Trust;
 using Agent.Cli;
 using Agent.Cli.Hosts;
+using Agent.Daemon.Access;
 using Agent.Daemon.Api;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.Fetching;
 using Agent.Daemon.Releases;
+using Agent.Protos.Access;
 using Agent.Tests.Artifacts.Publishing;
 using Agent.Tests.Artifacts.Stores;
 using Agent.Tests.Fakes;
@@ -42,7 +45,7 @@ public sealed class PushApiTests : IAsyncLifetime
         published.Scratch.MakeDirectory("host");
         WebApplicationBuilder builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.AddAgentApi(world.Configuration.Agent with { Socket = SocketPath, Data = Data });
+        builder.AddAgentApi(world.Configuration.Agent with { Socket = SocketPath, Data = Data, Listener = new ListenerOptions(new IPEndPoint(IPAddress.Loopback, 0)) });
         builder.Services.AddSingleton<IDisk, Disk>().AddSingleton(TimeProvider.System).AddSingleton<Agent.Daemon.Configuration.IConfiguration>(world.Configuration)
             .AddSingleton(world.Engine)
             .AddSingleton(new InstalledReleases(new Disk(), Path.Combine(Data, "srv")))
@@ -85,6 +88,38 @@ public sealed class PushApiTests : IAsyncLifetime
         Assert.Null(world.Engine.State(World.Shop).Unsigned);
         AuditEntry record = app.Services.GetRequiredService<AuditLog>().Read(1).Single();
         Assert.Equal(("push v1.0.1", "shop", false, $"v1.0.1 sha256:{release.Id.Digest.Short} is here"), (record.Wish, record.App, record.Refused, record.Outcome));
+    }
+
+    [Fact]
+    public async Task Goes_over_TLS_for_who_is_deployer_there()
+    {
+        Pin();
+        byte[] program = PublishedStore.Noise(3_000_000, 1);
+        await published.PublishAsync("v1.0.0", ("bin/shop", program));
+        var pushed = app!.Services.GetRequiredService<PushedReleases>();
+        foreach ((string name, Role role) in (List<(string, Role)>)[("eve-laptop", Role.Viewer), ("ann-laptop", Role.Deployer)]) await PairAsync(name, role);
+        OperatorException refused = await Assert.ThrowsAsync<OperatorException>(() => SendAsync("eve-laptop"));
+        Assert.Equal((ExitCode.Refused, 0), (refused.Code, Directory.Exists(Pushed) ? Directory.GetFileSystemEntries(Pushed).Length : 0));
+        V1.PushDone done = await SendAsync("ann-laptop");
+        Assert.InRange(done.Received, program.Length, program.Length + 100_000);
+        PushedRelease release = pushed.Find(PublishedStore.Shop, new Digest(done.Digest["sha256:".Length..]))!;
+        Assert.Equal(("v1.0.0", "ann-laptop (tls)"), (release.Id.Version.Text, release.By));
+        Fetching.FetchingHost.AssertWhole(pushed.Fetch(release.Id, Cancel)!, ("bin/shop", program));
+
+        HostAddress.Tls Address() => new("127.0.0.1", new Uri(app.Urls.Single(url => url.StartsWith("https", StringComparison.Ordinal))).Port);
+        KeyFiles Machine(string name) => new(published.Scratch[name]);
+        async Task PairAsync(string name, Role role)
+        {
+            string code = app.Services.GetRequiredService<PairingCodes>().Create(new Invitation(name, role, "uid 0 (root)"), PairingCodes.Usual);
+            Assert.True(Pairing.TryRead(code, out byte[] secret));
+            await AgentPairing.PairAsync(Address(), secret, Machine(name), TimeProvider.System, Cancel);
+        }
+        async Task<V1.PushDone> SendAsync(string name)
+        {
+            using var agent = new AgentConnection(new HostEntry("web1", Address()), new TlsDialer(Address(), null, Machine(name), TimeProvider.System, _ => null), TimeProvider.System);
+            var sender = new PushSender(published.Store, ["metadata/", "targets/", "blobs/sha256/", "manifest"], published.Scratch.MakeDirectory($"sent-by-{name}"));
+            return await agent.PushAsync(sender, new V1.PushStart { App = "shop", Version = "v1.0.0" }, new Progress<V1.PushProgress>(), Cancel);
+        }
     }
 
     [Fact]

@@ -105,7 +105,7 @@ public sealed class RolesTests : IDisposable
         Type type = Types.Single(one => one.Name == Methods.Single(method => method.Name == name).Service.Name);
         var clients = new Clients(new Disk(), directory.Path, TimeProvider.System, NullLogger<Clients>.Instance);
         var calls = new ApiCalls(
-            new OneApp(), new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults, clients), Audit(), new RefusalBudget(TimeProvider.System), TimeProvider.System, new Lifetime(), NullLogger<AgentService>.Instance);
+            new OneApp(), new Callers(new RoleGroups([Viewers], [Deployers], [Admins], []), AgentFile.Defaults, clients, null), Audit(), new RefusalBudget(TimeProvider.System), TimeProvider.System, new Lifetime(), NullLogger<AgentService>.Instance);
         // Behind the door there is nothing.
         object service = type.GetConstructors().Single().Invoke([.. type.GetConstructors().Single().GetParameters().Select(parameter => parameter.ParameterType switch
         {

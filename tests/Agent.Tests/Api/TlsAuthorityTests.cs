@@ -1,3 +1,4 @@
+using System.Net.Security;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Agent.Artifacts;
@@ -6,6 +7,8 @@ using Agent.Daemon.Access;
 using Agent.Tests.Fakes;
 using Agent.V1;
 using Grpc.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Listening = Agent.Daemon.Configuration.ListenerOptions;
 
 namespace Agent.Tests.Api;
 
@@ -93,8 +96,77 @@ public sealed class TlsAuthorityTests
         Assert.Contains("does not vouch", refused.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task What_is_changed_in_configuration_holds_from_then_on_and_ends_what_is_open()
+    {
+        using var authority = new Authority();
+        using var other = new Authority();
+        using X509Certificate2 ann = authority.Issue("CN=ann"), ci = authority.Issue("CN=ci"), dora = authority.Issue("CN=dora");
+        await using TlsRoom room = await StartAsync(authority);
+        TlsDoor door = room.Api.Services.GetRequiredService<TlsDoor>();
+        var now = new Listening(new System.Net.IPEndPoint(System.Net.IPAddress.Loopback, 0)) { ClientCa = Path.Combine(room.Directory.Path, "clients-ca.crt"), ClientRoles = Roles };
+        AgentConnection paired = room.Connect(await room.PairAsync("bob-laptop"));
+        await paired.AskAsync((client, options) => client.GetVersionAsync(new GetVersionRequest(), options), Cancel);
+        await RefusedAsync(room, dora);
+
+        // Another role, or none any more: what is open is ended; the others and the paired go on.
+        await using SslStream anns = await room.HandshakeAsync(ann, cancellationToken: Cancel), cis = await room.HandshakeAsync(ci, cancellationToken: Cancel);
+        await OpenAsync(room, 4);
+        door.Renew(now = now with { ClientRoles = new Dictionary<string, string> { ["ann"] = "viewer", ["dora"] = "viewer" } });
+        await OpenAsync(room, 2);
+        await VersionAsync(room, dora);
+        await VersionAsync(room, ann);
+        await RefusedAsync(room, ci);
+
+        // A revoked key.
+        door.Renew(now = now with { Revoked = [Agent.Protos.Access.Fingerprint.Of(ann)] });
+        await Assert.ThrowsAsync<RpcException>(() => VersionAsync(room, ann));
+        Assert.Equal(1, room.Refusals.Total(Refusals.Revoked));
+        await VersionAsync(room, dora);
+
+        // Another CA in the same file; and a file that holds none.
+        room.Directory.Write("clients-ca.crt", other.Pem);
+        door.Renew(now);
+        await RefusedAsync(room, dora);
+        await VersionAsync(room, other.Issue("CN=dora"));
+        room.Directory.Write("clients-ca.crt", "nothing");
+        Assert.Throws<OperatorException>(() => door.Renew(now));
+        await VersionAsync(room, other.Issue("CN=dora"));
+        await paired.AskAsync((client, options) => client.GetVersionAsync(new GetVersionRequest(), options), Cancel);
+    }
+
+    [Fact]
+    public async Task A_renewed_certificate_of_the_agent_is_shown_without_a_restart()
+    {
+        using var authority = new Authority();
+        using X509Certificate2 first = authority.Issue("CN=web1", "1.3.6.1.5.5.7.3.1"), second = authority.Issue("CN=web1", "1.3.6.1.5.5.7.3.1");
+        Listening listening = null!;
+        await using TlsRoom room = await StartAsync(authority, (directory, listener) => listening = listener with
+        {
+            Certificate = directory.Write("agent.crt", first.ExportCertificatePem()),
+            Key = directory.Write("agent.key", Pem(first)),
+        });
+        TlsDoor door = room.Api.Services.GetRequiredService<TlsDoor>();
+        Assert.Equal(first.SerialNumber, await ShownAsync());
+        room.Directory.Write("agent.crt", second.ExportCertificatePem());
+        Assert.Throws<OperatorException>(() => door.Renew(listening));   // between the two files
+        Assert.Equal(first.SerialNumber, await ShownAsync());
+        room.Directory.Write("agent.key", Pem(second));
+        door.Renew(listening);
+        Assert.Equal(second.SerialNumber, await ShownAsync());
+
+        async Task<string> ShownAsync()
+        {
+            await using SslStream stream = await room.HandshakeAsync(authority.Issue("CN=ann"), cancellationToken: Cancel);
+            return ((X509Certificate2)stream.RemoteCertificate!).SerialNumber;
+        }
+    }
+
+    private static Task OpenAsync(TlsRoom room, int count) =>
+        Agent.Tests.Protos.Eventually.HoldsAsync(() => room.Api.Services.GetRequiredService<OpenConnections>().Total == count);
+
     private static Task<TlsRoom> StartAsync(
-        Authority authority, Func<TemporaryDirectory, Agent.Daemon.Configuration.ListenerOptions, Agent.Daemon.Configuration.ListenerOptions>? change = null) =>
+        Authority authority, Func<TemporaryDirectory, Listening, Listening>? change = null) =>
         TlsRoom.StartAsync((directory, listener) =>
         {
             listener = listener with { ClientCa = directory.Write("clients-ca.crt", authority.Pem), ClientRoles = Roles };

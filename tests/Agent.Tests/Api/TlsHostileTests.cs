@@ -50,6 +50,7 @@ public sealed class TlsHostileTests
         }
         Assert.True(sent < 16 << 20, $"{sent} bytes were taken");
         Assert.True(peak < 64 << 20, $"{peak} bytes of memory");
+        await CountedAsync(room, oneValue ? "error reading headers" : "max request header count exceeded");
         await StillServesAsync(room);
     }
 
@@ -66,9 +67,7 @@ public sealed class TlsHostileTests
     public async Task A_message_that_says_it_is_huge_or_compressed_is_refused_before_it_is_there()
     {
         await using TlsRoom room = await TlsRoom.StartAsync();
-        KeyFiles ann = await room.PairAsync("ann-laptop", "viewer");
-        using OwnKey key = ann.Key()!;
-        using X509Certificate2 certificate = key.MakeCertificate("ann", TimeProvider.System.GetUtcNow());
+        using X509Certificate2 certificate = await PairedAsync(room);
         foreach (byte[] prefix in (byte[][])[[0, 0x7f, 0xff, 0xff, 0xff], [1, 0, 0, 0, 100]])
         {
             await using SslStream stream = await OpenAsync(room, certificate);
@@ -85,9 +84,7 @@ public sealed class TlsHostileTests
     public async Task Who_dawdles_is_dropped_and_others_are_served()
     {
         await using TlsRoom room = await TlsRoom.StartAsync();
-        KeyFiles ann = await room.PairAsync("ann-laptop", "viewer");
-        using OwnKey key = ann.Key()!;
-        using X509Certificate2 certificate = key.MakeCertificate("ann", TimeProvider.System.GetUtcNow());
+        using X509Certificate2 certificate = await PairedAsync(room);
         using var silent = new TcpClient();
         await silent.ConnectAsync(IPAddress.Loopback, room.Api.Port, Cancel);
         await using SslStream headers = await OpenAsync(room, certificate), message = await OpenAsync(room, certificate);
@@ -100,6 +97,18 @@ public sealed class TlsHostileTests
             DroppedAsync(message, () => SendAsync(message, Data, 0, 1, [0])));
         await StillServesAsync(room);
         await dropped;
+        await CountedAsync(room, Refusals.Handshake);
+        await CountedAsync(room, "request headers timeout");
+        await CountedAsync(room, "min request body data rate");
+    }
+
+    private static Task CountedAsync(TlsRoom room, string kind) => Eventually.HoldsAsync(() => room.Refusals.Total(kind) == 1);
+
+    private static async Task<X509Certificate2> PairedAsync(TlsRoom room)
+    {
+        KeyFiles ann = await room.PairAsync("ann-laptop", "viewer");
+        using OwnKey key = ann.Key()!;
+        return key.MakeCertificate("ann", TimeProvider.System.GetUtcNow());
     }
 
     /// <summary>Sends a little each second until the connection is ended.</summary>
