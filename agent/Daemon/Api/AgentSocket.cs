@@ -35,7 +35,7 @@ internal static class AgentSocket
         if (endpoint is not UnixDomainSocketEndPoint unix || unix.ToString() != path) return SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
         string directory = Path.GetDirectoryName(path)!;
         if (disk.Kind(directory) != EntryKind.Directory)
-            throw new OperatorException(ExitCode.Refused, $"agentd cannot listen at {path}: there is no directory {directory}", "make it: sudo systemd-tmpfiles --create makes /run/agentd");
+            throw new OperatorException(ExitCode.Refused, $"agentd cannot listen at {path}: there is no directory {directory}", "make it; /run/agentd is made by: sudo systemd-tmpfiles --create agentd.conf");
         RemoveStale(path, disk, logger);
         Socket socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
         try

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Agent.Artifacts;
 using Serilog;
 using Serilog.Events;
 
@@ -12,6 +13,7 @@ internal static class AgentLogging
         LoggerConfiguration configuration = new LoggerConfiguration()
             .MinimumLevel.Information()
             .MinimumLevel.Override("Microsoft", LogEventLevel.Warning)
+            .Filter.ByExcluding(IsToldElsewhere)
             .Enrich.FromLogContext();
         if (IsUnderJournald(Environment.GetEnvironmentVariable("JOURNAL_STREAM"), new FileInfo("/proc/self/fd/2").LinkTarget))
             configuration.WriteTo.Sink(new JournaldSink(JournaldSink.SocketPath));
@@ -20,6 +22,9 @@ internal static class AgentLogging
                 formatProvider: CultureInfo.InvariantCulture);
         return logging.ClearProviders().AddSerilog(configuration.CreateLogger(), dispose: true);
     }
+
+    // What keeps the agent from starting is told by AgentHost, in words for who runs it.
+    private static bool IsToldElsewhere(LogEvent told) => told is { Exception: OperatorException, MessageTemplate.Text: "Hosting failed to start" };
 
     /// <summary>Whether standard error is journald's. Its variable alone says little: a shell hands it on to what it starts.</summary>
     /// <param name="stream">JOURNAL_STREAM: device and inode, <c>8:4711</c> (systemd.exec(5)).</param>

@@ -30,6 +30,6 @@ internal static partial class Log
     [LoggerMessage(1007, LogLevel.Warning, "{Path} ended in the middle of a record, as after a power cut: {Bytes} bytes were cut off")]
     public static partial void JournalTailCut(this ILogger logger, string path, long bytes);
 
-    [LoggerMessage(1009, LogLevel.Error, "What listen: says of certificates was not taken, what was in force stays: {What}; {Remedy}")]
+    [LoggerMessage(1009, LogLevel.Error, "Of what listen: says of certificates, not all was taken; that stays as it was: {What}; {Remedy}")]
     public static partial void CertificatesNotRead(this ILogger logger, string what, string remedy);
 }
