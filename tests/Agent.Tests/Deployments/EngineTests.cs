@@ -1,4 +1,5 @@
 using Agent.Artifacts;
+using Agent.Artifacts.Durable;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
 using Agent.Daemon.State;
@@ -32,6 +33,66 @@ public class EngineTests
         Assert.Equal((Enum.Parse<Outcome>(outcome), "cancelled by uid 1000 (ann)"), (ended.Outcome, ended.Cause));
         Assert.Empty(world.Engine.State(World.Shop).Quarantined);
         world.AssertConsistent("cancelled");
+    }
+
+    [Fact]
+    public async Task A_step_that_takes_for_ever_is_cancelled_in_its_midst()
+    {
+        using World world = World.New();
+        await world.DeployAsync("v1.1.0");
+        Task<string> waiting = world.StopAtAsync(Step.Fetch);
+        await world.StartAsync("v1.2.0");
+        await waiting;
+        await world.Engine.CancelAsync("shop-2", "ann", Cancel);   // nobody lets go of the step
+        await world.Engine.IdleAsync();
+        Assert.Equal("cancelled by ann", world.Engine.Find("shop-2").Cause);
+    }
+
+    [Fact]
+    public async Task On_return_of_recovery_all_is_undone_but_what_may_come_later()
+    {
+        using World world = World.New();
+        await world.DeployAsync("v1.1.0");
+        Task<string> waiting = world.StopAtAsync(Step.Restart);
+        await world.StartAsync("v1.2.0");
+        await waiting;
+        world.Stop();
+        await world.Engine.IdleAsync();
+        using World later = world.After(Loss.AgentKilled);
+        later.Disk.MakeDirectories("/var/lib/agentd/evidence/shop");
+        later.Disk.WriteAtomic("/var/lib/agentd/evidence/shop/shop-0.json", "{}"u8.ToArray(), DurableOperations.Mode600);   // of a deployment that the journal does not know any more
+        Task<string> gate = later.StopAtAsync(Step.Gate);   // of the old release
+        await later.Engine.RecoverAsync(Cancel);
+        Assert.Equal(("v1.1.0", null), (later.Installed.Current(World.Shop), later.Engine.Find("shop-2").Outcome));
+        Assert.DoesNotContain("shop-0.json", later.Disk.List("/var/lib/agentd/evidence/shop"));
+        await gate;
+        later.GoOn();
+        await later.Engine.IdleAsync();
+        Assert.Equal(Outcome.RolledBack, later.Engine.Find("shop-2").Outcome);
+        later.AssertConsistent("recovered");
+    }
+
+    [Fact]
+    public async Task Evidence_goes_with_the_deployment_that_it_is_of()
+    {
+        using World world = World.New(rich: true);
+        await world.DeployAsync("v1.0.0");
+        for (int i = 1; i < 8; i++) Assert.Equal(Outcome.RolledBack, (await world.DeployAsync($"v1.{i}.6"))!.Outcome);
+        string[] known = [.. world.Engine.State(World.Shop).Deployments.Where(deployment => deployment.Outcome == Outcome.RolledBack).Select(deployment => deployment.Id + ".json")];
+        Assert.Equal(known.Order(), world.Disk.List("/var/lib/agentd/evidence/shop").Order());
+        Assert.InRange(known.Length, 1, 4);
+    }
+
+    [Fact]
+    public async Task A_shorter_history_is_had_from_the_next_start()
+    {
+        using World world = World.New();
+        for (int i = 0; i < 12; i++) await world.DeployAsync($"v1.{i}.0");
+        long before = world.Disk.ReadAll("/var/lib/agentd/journal").Length;
+        using World later = new(world.Disk.After(Loss.AgentKilled, new Fuse(int.MaxValue)), world.System, new Fuse(int.MaxValue), rich: true);
+        await later.Engine.RecoverAsync(Cancel);
+        Assert.InRange(later.Engine.State(World.Shop).Deployments.Count, 1, 4);
+        Assert.InRange(later.Disk.ReadAll("/var/lib/agentd/journal").Length, 1, before / 2);
     }
 
     [Fact]

@@ -53,16 +53,20 @@ public sealed class PushedDeploymentTests : IDisposable
         Deployment again = await DeployAsync("v1.1.0", named: true);
         Assert.Equal("shop-1", again.Id);
         Assert.True(world.Engine.IsUnsigned(World.Shop, World.FakeSource.DigestOf("v1.1.0")));
+        await world.DeployAsync("v1.2.0");
+        Assert.Equal("v1.1.0", (await DeployAsync("v1.1.0", named: false)).To.Version);   // not the one that ran last
     }
 
     [Fact]
     public async Task What_was_not_pushed_is_refused()
     {
         var refused = await Assert.ThrowsAsync<OperatorException>(() => DeployAsync("v1.1.0", named: true));
-        Assert.Equal((ExitCode.Refused, "push it again"), (refused.Code, refused.Remedy));
+        string digest = World.FakeSource.DigestOf("v1.1.0").Short;
+        Assert.Equal(
+            (ExitCode.Refused, $"no release {digest} of shop waits on this host: it was not pushed here, or was swept since", "push it again"), (refused.Code, refused.Message, refused.Remedy));
         Push("v1.1.0", unsigned: false);
         refused = await Assert.ThrowsAsync<OperatorException>(() => world.StartAsync("v1.2.0", request => request with { Pushed = World.FakeSource.DigestOf("v1.1.0") }));
-        Assert.Equal(ExitCode.Usage, refused.Code);
+        Assert.Equal((ExitCode.Usage, $"{digest} is shop v1.1.0, not v1.2.0", "name v1.1.0, or leave the version out"), (refused.Code, refused.Message, refused.Remedy));
     }
 
     [Fact]

@@ -42,10 +42,10 @@ public class RefusalTests
     {
         using World world = await LiveAsync("v1.1.0");
         OperatorException refused = await RefusedAsync(ExitCode.Usage, () => world.StartAsync("v1.2.0", WhatIsFollowed));
-        Assert.Equal("shop follows nothing, so a version is needed", refused.Message);
+        Assert.Equal(("shop follows nothing, so a version is needed", "name one: agentctl deploy v1.2.3 --app shop"), (refused.Message, refused.Remedy));
         world.Configuration.Follows = true;
         refused = await RefusedAsync(ExitCode.Usage, () => world.StartAsync("v1.2.0", WhatIsFollowed));
-        Assert.Equal("the store has no shop channel stable", refused.Message);
+        Assert.Equal(("the store has no shop channel stable", "list what it has: agentctl store list --app shop"), (refused.Message, refused.Remedy));
         world.Source.Channel = "v1.2.0";
         world.Configuration.For = "v1.2.0";
         await world.Engine.StartAsync(new DeploymentRequest(World.Shop, null, Trigger.Deploy, "ann", Force: false), Cancel);
@@ -58,16 +58,20 @@ public class RefusalTests
     {
         using World world = await LiveAsync("v1.1.0");
         OperatorException refused = await RefusedAsync(ExitCode.Refused, () => world.Engine.StartAsync(Back(null), Cancel));
-        Assert.Equal("there is no release of shop on this host to go back to", refused.Message);
+        Assert.Equal(("there is no release of shop on this host to go back to", "deploy one: agentctl deploy VERSION --app shop"), (refused.Message, refused.Remedy));
         refused = await RefusedAsync(ExitCode.Usage, () => world.Engine.StartAsync(Back("v1.0.0"), Cancel));
         Assert.Equal(("shop v1.0.0 has not run healthy on this host, or is gone from it", "deploy it: agentctl deploy v1.0.0 --app shop"), (refused.Message, refused.Remedy));
         await world.DeployAsync("v1.2.0");
         refused = await RefusedAsync(ExitCode.Usage, () => world.Engine.StartAsync(Back("v1.0.0"), Cancel));
         Assert.Equal("choose one of v1.1.0", refused.Remedy);
-        Assert.Equal("shop-2", (await world.Engine.StartAsync(Back("v1.2.0"), Cancel)).Id);   // it runs
+        await world.DeployAsync("v1.3.0");
+        await world.DeployAsync("v1.2.0");
+        refused = await RefusedAsync(ExitCode.Usage, () => world.Engine.StartAsync(Back("v1.0.0"), Cancel));
+        Assert.Equal("choose one of v1.3.0, v1.1.0", refused.Remedy);
+        Assert.Equal("shop-4", (await world.Engine.StartAsync(Back("v1.2.0"), Cancel)).Id);   // it runs
         Deployment back = await world.Engine.StartAsync(Back(null), Cancel);
         await world.Engine.IdleAsync();
-        Assert.Equal(("v1.1.0", "v1.1.0"), (back.To.Version, world.Installed.Current(World.Shop)));
+        Assert.Equal(("v1.3.0", "v1.3.0"), (back.To.Version, world.Installed.Current(World.Shop)));
     }
 
     [Fact]
@@ -83,7 +87,7 @@ public class RefusalTests
     {
         using World world = World.New();
         OperatorException refused = await RefusedAsync(ExitCode.Refused, () => world.StartAsync("v1.1.0", request => request with { Expect = "v1.0.0" }));
-        Assert.Equal("shop runs nothing, not v1.0.0 as was expected", refused.Message);
+        Assert.Equal(("shop runs nothing, not v1.0.0 as was expected", "look at it with 'agentctl status', then ask again"), (refused.Message, refused.Remedy));
         await world.StartAsync("v1.1.0", request => request with { Expect = "none" });
         await world.Engine.IdleAsync();
         Assert.Equal("v1.1.0", world.Installed.Current(World.Shop));
@@ -97,7 +101,7 @@ public class RefusalTests
         await world.StartAsync("v1.2.0");
         await waiting;
         OperatorException refused = await RefusedAsync(ExitCode.Refused, () => world.StartAsync("v1.3.0"));
-        Assert.Equal("shop is being deployed: shop-2 to v1.2.0 is at gate", refused.Message);
+        Assert.Equal(("shop is being deployed: shop-2 to v1.2.0 is at gate", "wait for it with 'agentctl watch shop-2', or for your turn with --wait"), (refused.Message, refused.Remedy));
         world.GoOn();
         await world.Engine.IdleAsync();
     }
@@ -110,7 +114,7 @@ public class RefusalTests
         world.Source.Answers = answer.Task;
         Task<Deployment> first = world.StartAsync("v1.2.0", request => request with { By = "ann" });
         OperatorException refused = await RefusedAsync(ExitCode.Refused, () => world.StartAsync("v1.3.0"));
-        Assert.Equal("a deployment of shop, asked for by ann, is just starting", refused.Message);
+        Assert.Equal(("a deployment of shop, asked for by ann, is just starting", "look at it with 'agentctl status', or wait your turn with --wait"), (refused.Message, refused.Remedy));
         answer.SetResult();
         await first;
         await world.Engine.IdleAsync();
@@ -244,7 +248,7 @@ public class RefusalTests
         world.Engine.Unquarantine(World.Shop, new ReleaseVersion("v1.2.6"), "ann", "the disk was full");
         Assert.Equal("v1.3.6", Assert.Single(world.Engine.State(World.Shop).Quarantined.Values).Release.Version);
         OperatorException refused = Assert.Throws<OperatorException>(() => world.Engine.Unquarantine(World.Shop, new ReleaseVersion("v1.2.6"), "ann", ""));
-        Assert.Equal((ExitCode.Refused, "shop v1.2.6 is not quarantined on this host"), (refused.Code, refused.Message));
+        Assert.Equal((ExitCode.Refused, "shop v1.2.6 is not quarantined on this host", "see what is: agentctl status --app shop"), (refused.Code, refused.Message, refused.Remedy));
     }
 
     [Fact]
@@ -255,9 +259,11 @@ public class RefusalTests
         InstalledRelease[] releases = [.. world.Engine.Releases(World.Shop)];
         Assert.Equal(["v1.2.0", "v1.1.0", "v1.0.0"], releases.Select(release => release.Release.Version));
         Assert.Equal(["runs", "last good", null], releases.Select(release => release.KeptBecause));
-        Assert.Equal([null, null, "1 newer good ones are kept"], releases.Select(release => release.GoesBecause));
+        Assert.Equal([null, null, "a newer good one is kept"], releases.Select(release => release.GoesBecause));
         Assert.Equal([true, false, false], releases.Select(release => release.Current));
         Assert.All(releases, release => Assert.True(release is { Proved: not null, Quarantined: false, Size: > 0 }));
+        (world.Configuration.Keep, world.Configuration.KeepFree) = (3, 5_000_000);
+        Assert.Equal(["runs", "last good", "good, 2 of 3 kept, unless less than 5 MB are free"], world.Engine.Releases(World.Shop).Select(release => release.KeptBecause));
     }
 
     [Fact]
@@ -275,12 +281,39 @@ public class RefusalTests
         using World world = World.New();
         await world.DeployAsync("v1.1.5");
         OperatorException refused = Assert.Throws<OperatorException>(() => world.Engine.Diff(World.Shop, "shop-1", null));
-        Assert.Equal((ExitCode.Refused, "nothing of shop has run on this host"), (refused.Code, refused.Message));
+        Assert.Equal((ExitCode.Refused, "nothing of shop has run on this host", "see what has: agentctl history --app shop"), (refused.Code, refused.Message, refused.Remedy));
         await world.DeployAsync("v1.2.0");
+        refused = Assert.Throws<OperatorException>(() => world.Engine.Diff(World.Shop, null, null));
+        Assert.Equal("only one release of shop has run on this host", refused.Message);
+        refused = Assert.Throws<OperatorException>(() => world.Engine.Diff(World.Shop, "v9", null));
+        Assert.Equal((ExitCode.Usage, "there is no version or deployment 'v9' of shop on this host", "see what is: agentctl releases --app shop"), (refused.Code, refused.Message, refused.Remedy));
         Assert.Null(world.Engine.RunningYaml(World.Shop));   // it has none
         refused = Assert.Throws<OperatorException>(() => world.Engine.Diff(World.Shop, "v1.1.5", null));
         Assert.Equal("what shop-1 made is not on this host any more", refused.Message);
         Assert.Empty(world.Engine.Diff(World.Shop, "shop-2", "v1.2.0").Files);
+        await world.DeployAsync("v1.3.0");
+        GenerationDifference back = world.Engine.Diff(World.Shop, "v1.3.0", "v1.2.0");
+        Assert.Equal(("v1.3.0 (shop-3)", "v1.2.0 (shop-2)"), (back.A, back.B));
+    }
+
+    [Fact]
+    public void What_is_not_there_is_told_with_what_is()
+    {
+        using World world = World.New();
+        OperatorException refused = Assert.Throws<OperatorException>(() => world.Engine.Find("shop-9"));
+        Assert.Equal((ExitCode.Usage, "there is no deployment 'shop-9' on this host", "list them with 'agentctl history'"), (refused.Code, refused.Message, refused.Remedy));
+        refused = Assert.Throws<OperatorException>(() => world.Engine.Pin(World.Shop, null, "ann", ""));
+        Assert.Equal(
+            (ExitCode.Refused, "nothing of shop runs here that it could be pinned to", "name a version: agentctl pin VERSION --app shop"), (refused.Code, refused.Message, refused.Remedy));
+    }
+
+    [Fact]
+    public async Task What_runs_is_deployed_again_where_its_settings_are_wrong_by_now_so_that_it_is_told()
+    {
+        using World world = await LiveAsync("v1.1.0");
+        world.Configuration.Change = _ => throw new OperatorException(ExitCode.Refused, "apps.d/shop.yaml is wrong", "correct it");
+        Deployment again = (await world.DeployAsync("v1.1.0"))!;
+        Assert.Equal(("shop-2", Outcome.Refused, "apps.d/shop.yaml is wrong"), (again.Id, again.Outcome, again.Cause));
     }
 
     private static DeploymentRequest WhatIsFollowed(DeploymentRequest request) => request with { Wanted = null };

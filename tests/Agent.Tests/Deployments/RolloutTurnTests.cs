@@ -22,7 +22,7 @@ public class RolloutTurnTests
         Assert.Equal((first.Id, Outcome.Live, "r-1", "r-1"), (again.Id, again.Outcome, again.Request, again.Rollout));
         Assert.Single(world.Engine.State(World.Shop).Deployments);
         var refused = await Assert.ThrowsAsync<OperatorException>(() => world.StartAsync("v1.3.0", request => request with { Request = "r-1" }));
-        Assert.Equal((ExitCode.Refused, "request r-1 began shop-1, which is something else: v1.2.0"), (refused.Code, refused.Message));
+        Assert.Equal((ExitCode.Refused, "request r-1 began shop-1, which is something else: v1.2.0", "give each request an id of its own"), (refused.Code, refused.Message, refused.Remedy));
     }
 
     [Fact]
@@ -53,16 +53,17 @@ public class RolloutTurnTests
     }
 
     [Theory]
-    [InlineData("Paused", 2, "rollout r-1 is at revision 2 here, not 1: paused by bob@desk (lunch)")]
-    [InlineData("Aborted", 2, "rollout r-1 is over: aborted by bob@desk (lunch)")]
-    [InlineData("Finished", 2, "rollout r-1 is over: finished by bob@desk (lunch)")]
-    [InlineData("Running", 2, "rollout r-1 is at revision 2 here, not 1: driven by bob@desk (lunch)")]
-    public async Task A_driver_that_has_a_successor_starts_nothing(string state, long revision, string why)
+    [InlineData("Paused", 2, "rollout r-1 is at revision 2 here, not 1: paused by bob@desk (lunch)", "look at it: agentctl rollout show r-1")]
+    [InlineData("Aborted", 2, "rollout r-1 is over: aborted by bob@desk (lunch)", "begin a new one: agentctl deploy")]
+    [InlineData("Finished", 2, "rollout r-1 is over: finished by bob@desk (lunch)", "begin a new one: agentctl deploy")]
+    [InlineData("Running", 2, "rollout r-1 is at revision 2 here, not 1: driven by bob@desk (lunch)", "look at it: agentctl rollout show r-1")]
+    [InlineData("RollingBack", 2, "rollout r-1 is at revision 2 here, not 1: rolled back by bob@desk (lunch)", "look at it: agentctl rollout show r-1")]
+    public async Task A_driver_that_has_a_successor_starts_nothing(string state, long revision, string why, string remedy)
     {
         using World world = Told(1);
         world.Engine.KeepRollout(World.Shop, Rollout(revision, Enum.Parse<RolloutState>(state)));
         var refused = await Assert.ThrowsAsync<OperatorException>(() => TurnAsync(world, 1));
-        Assert.Equal((ExitCode.Refused, why), (refused.Code, refused.Message));
+        Assert.Equal((ExitCode.Refused, why, remedy), (refused.Code, refused.Message, refused.Remedy));
         Assert.Empty(world.Engine.State(World.Shop).Deployments);
     }
 
@@ -70,9 +71,11 @@ public class RolloutTurnTests
     public async Task A_rollout_that_was_not_told_or_is_paused_has_no_turns()
     {
         using World world = World.New();
-        Assert.Equal("this host does not know rollout r-1", (await Assert.ThrowsAsync<OperatorException>(() => TurnAsync(world, 1))).Message);
-        world.Engine.KeepRollout(World.Shop, Rollout(1, RolloutState.Paused));
-        Assert.Equal("rollout r-1 does not run: paused by bob@desk (lunch)", (await Assert.ThrowsAsync<OperatorException>(() => TurnAsync(world, 1))).Message);
+        var refused = await Assert.ThrowsAsync<OperatorException>(() => TurnAsync(world, 1));
+        Assert.Equal(("this host does not know rollout r-1", "put it on its hosts: agentctl rollout resume r-1"), (refused.Message, refused.Remedy));
+        world.Engine.KeepRollout(World.Shop, Rollout(1, RolloutState.Paused) with { Reason = "" });
+        refused = await Assert.ThrowsAsync<OperatorException>(() => TurnAsync(world, 1));
+        Assert.Equal(("rollout r-1 does not run: paused by bob@desk", "go on with it: agentctl rollout resume r-1"), (refused.Message, refused.Remedy));
         world.Engine.KeepRollout(World.Shop, Rollout(2, RolloutState.RollingBack));
         await Assert.ThrowsAsync<OperatorException>(() => TurnAsync(world, 2));
         Assert.Empty(world.Engine.State(World.Shop).Deployments);
@@ -113,7 +116,7 @@ public class RolloutTurnTests
         Assert.True(world.Engine.KeepRollout(World.Shop, Rollout(3, RolloutState.Running)).Kept);
         Assert.Single(world.Engine.State(World.Shop).Rollouts);
         var other = Assert.Throws<OperatorException>(() => world.Engine.KeepRollout(World.Shop, Rollout(4, RolloutState.Running) with { Plan = [2] }));
-        Assert.Equal("this host knows rollout r-1 with another plan", other.Message);
+        Assert.Equal(("this host knows rollout r-1 with another plan", "a plan never changes: begin a new rollout"), (other.Message, other.Remedy));
         (bool kept, Rollout known) = world.Engine.KeepRollout(World.Shop, Rollout(9, RolloutState.Aborted));
         Assert.Equal((true, 9, RolloutState.Aborted), (kept, known.Revision, known.State));
         Assert.False(world.Engine.KeepRollout(World.Shop, Rollout(10, RolloutState.Running)).Kept);
