@@ -151,11 +151,11 @@ runtime() {
     esac
 }
 
-# Publishes a project for this machine's kind, outside of the sources. publish PROJECT DIR
+# Publishes a project for this machine's kind, outside of the sources, and without the analyzers that tests/run.sh builds with. publish PROJECT DIR
 publish() {
     local log=$work/publish.log
     dotnet publish "$here/$1" -c Release -r "$(runtime)" --artifacts-path "$work/build" -o "$2" \
-        --nologo --verbosity quiet --disable-build-servers >"$log" 2>&1 || { cat "$log" >&2; fail "$1 does not build" "see above"; }
+        -p:RunAnalyzers=false --nologo --verbosity quiet --disable-build-servers >"$log" 2>&1 || { cat "$log" >&2; fail "$1 does not build" "see above"; }
 }
 
 # What goes to a server, as it lies there. The only place that decides it. stage DIR
