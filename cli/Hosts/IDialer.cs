@@ -17,12 +17,14 @@ internal interface IDialer : IDisposable
 /// <summary>The dialer of each kind of address.</summary>
 internal static class Dialers
 {
+    private static readonly Lazy<OwnCertificate> own = new(() => new OwnCertificate(KeyFiles.OfProcess(), TimeProvider.System, Environment.GetEnvironmentVariable));
+
     /// <param name="alone">The only host that is asked: ssh may ask the person back, where there is one.</param>
     public static IDialer Of(HostEntry host, TimeProvider time, bool alone = true) => host.Address switch
     {
         HostAddress.Local local => new SocketDialer(local.Socket),
         HostAddress.Ssh ssh => new SshDialer(ssh, alone && !Console.IsInputRedirected, time),
-        HostAddress.Tls tls => new TlsDialer(tls, host.Fingerprint, KeyFiles.OfProcess(), time),
+        HostAddress.Tls tls => new TlsDialer(tls, host.Fingerprint, KeyFiles.OfProcess(), time, own: own.Value),
         _ => throw new UnreachableException($"{host.Address} is an address of no kind"),
     };
 }

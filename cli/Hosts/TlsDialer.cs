@@ -2,7 +2,6 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Agent.Artifacts;
 using Agent.Protos.Access;
@@ -26,11 +25,13 @@ internal sealed class TlsDialer : IDialer
     private readonly KeyFiles files;
     private readonly TimeProvider time;
     private readonly Func<string, string?> variable;
+    private readonly OwnCertificate? own;
 
     /// <param name="pin">What hosts.yaml says of the agent's key; null: nothing.</param>
     /// <param name="variable">Reads the environment.</param>
-    public TlsDialer(HostAddress.Tls address, string? pin, KeyFiles files, TimeProvider time, Func<string, string?>? variable = null) =>
-        (this.address, this.pin, this.files, this.time, this.variable) = (address, pin, files, time, variable ?? Environment.GetEnvironmentVariable);
+    /// <param name="own">What all dialers of a command share; null: one is made for this one.</param>
+    public TlsDialer(HostAddress.Tls address, string? pin, KeyFiles files, TimeProvider time, Func<string, string?>? variable = null, OwnCertificate? own = null) =>
+        (this.address, this.pin, this.files, this.time, this.variable, this.own) = (address, pin, files, time, variable ?? Environment.GetEnvironmentVariable, own);
 
     /// <summary>To an agent of which nothing is known: for pairing alone, which proves afterwards whose key it was.</summary>
     public bool TakesAnyAgent { get; init; }
@@ -46,14 +47,15 @@ internal sealed class TlsDialer : IDialer
         X509Certificate2Collection authorities = known is null && !TakesAnyAgent ? Authorities() : [];
         if (known is null && !TakesAnyAgent && authorities.Count == 0)
             throw new OperatorException(ExitCode.Refused, $"this machine is not paired with {address}", $"on the host: sudo agentctl pair --new --name NAME --role ROLE; then here: agentctl pair {address}");
-        using X509Certificate2 certificate = Certificate();
+        SslStreamCertificateContext shown = await (own ?? new OwnCertificate(files, time, TakesAnyAgent ? null : variable, TakesAnyAgent)).ContextAsync()
+            ?? throw new OperatorException(ExitCode.Refused, $"there is no key on this machine to call {address} with", $"on the host: sudo agentctl pair --new --name NAME --role ROLE; then here: agentctl pair {address}");
         var answer = new Answer();
         var options = new SslClientAuthenticationOptions
         {
             TargetHost = address.Host,
             EnabledSslProtocols = SslProtocols.Tls13,
             ApplicationProtocols = [SslApplicationProtocol.Http2],
-            ClientCertificateContext = SslStreamCertificateContext.Create(certificate, null, offline: true),
+            ClientCertificateContext = shown,
             AllowTlsResume = false,
             CertificateChainPolicy = CertificateChecks.Policy(authorities, time.GetUtcNow()),
             RemoteCertificateValidationCallback = (_, presented, _, errors) => presented is X509Certificate2 agents && Judge(agents, errors, known, authorities.Count > 0, answer),
@@ -136,39 +138,18 @@ internal sealed class TlsDialer : IDialer
         }
     }
 
-    private X509Certificate2 Certificate()
-    {
-        if (!TakesAnyAgent && variable(CertificateVariable) is { Length: > 0 } certificate)
-            return FromFiles(CertificateVariable, () => X509Certificate2.CreateFromPemFile(certificate, variable(KeyVariable) is { Length: > 0 } key ? key : null));
-        using OwnKey own = (TakesAnyAgent ? files.KeyOrNew() : files.Key())
-            ?? throw new OperatorException(ExitCode.Refused, $"there is no key on this machine to call {address} with", $"on the host: sudo agentctl pair --new --name NAME --role ROLE; then here: agentctl pair {address}");
-        return own.MakeCertificate("agentctl", time.GetUtcNow());
-    }
-
     private X509Certificate2Collection Authorities()
     {
         var authorities = new X509Certificate2Collection();
         if (variable(AuthorityVariable) is { Length: > 0 } path)
         {
-            FromFiles(AuthorityVariable, () =>
+            OwnCertificate.FromFiles(AuthorityVariable, () =>
             {
                 authorities.ImportFromPemFile(path);
                 return true;
             });
         }
         return authorities;
-    }
-
-    private static T FromFiles<T>(string variable, Func<T> read)
-    {
-        try
-        {
-            return read();
-        }
-        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException or ArgumentException)
-        {
-            throw new OperatorException(ExitCode.Usage, $"the files that {variable} names cannot be used: {e.Message}", "name others, or take the variable away", e);
-        }
     }
 
     private OperatorException Explain(Exception e) => e switch

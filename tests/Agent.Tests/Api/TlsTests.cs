@@ -35,6 +35,21 @@ public sealed class TlsTests
     }
 
     [Fact]
+    public async Task All_hosts_of_a_command_are_shown_one_certificate()
+    {
+        await using TlsRoom room = await TlsRoom.StartAsync();
+        KeyFiles ann = await room.PairAsync("ann-laptop", "viewer");
+        var own = new OwnCertificate(ann, room.Time, _ => null);
+        Assert.Single((await Task.WhenAll(Enumerable.Range(0, 50).Select(_ => own.ContextAsync()))).Distinct());
+        for (int i = 0; i < 2; i++)
+        {
+            using var agent = new AgentConnection(new HostEntry("web1", room.Address), new TlsDialer(room.Address, null, ann, room.Time, _ => null, own), room.Time);
+            await VersionAsync(agent);
+        }
+        Assert.Null(await new OwnCertificate(room.Machine("nobody"), room.Time, _ => null).ContextAsync());
+    }
+
+    [Fact]
     public async Task What_is_kept_of_callers_is_for_root_alone_and_outlives_the_agent()
     {
         await using TlsRoom room = await TlsRoom.StartAsync();
