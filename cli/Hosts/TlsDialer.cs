@@ -46,9 +46,9 @@ internal sealed class TlsDialer : IDialer
         KnownAgent? known = TakesAnyAgent ? null : Known();
         X509Certificate2Collection authorities = known is null && !TakesAnyAgent ? Authorities() : [];
         if (known is null && !TakesAnyAgent && authorities.Count == 0)
-            throw new OperatorException(ExitCode.Refused, $"this machine is not paired with {address}", $"on the host: sudo agentctl pair --new --name NAME --role ROLE; then here: agentctl pair {address}");
+            throw NotPaired($"this machine is not paired with {address}");
         SslStreamCertificateContext shown = await (own ?? new OwnCertificate(files, time, TakesAnyAgent ? null : variable, TakesAnyAgent)).ContextAsync()
-            ?? throw new OperatorException(ExitCode.Refused, $"there is no key on this machine to call {address} with", $"on the host: sudo agentctl pair --new --name NAME --role ROLE; then here: agentctl pair {address}");
+            ?? throw NotPaired($"there is no key on this machine to call {address} with");
         var answer = new Answer();
         var options = new SslClientAuthenticationOptions
         {
@@ -160,6 +160,8 @@ internal sealed class TlsDialer : IDialer
         SocketException failed => Unreachable($"{address} cannot be reached: {failed.Message}", "see whether the host is up, and its address right"),
         _ => Unreachable($"what answers at {address} is no agentd, or turned the connection away: {e.Message}", "see the port; an agent that has too many connections says so in its log: journalctl -u agentd EVENT_ID=2303"),
     };
+
+    private OperatorException NotPaired(string what) => new(ExitCode.Refused, what, $"on the host: sudo agentctl pair --new --name NAME --role ROLE; then here: agentctl pair {address}");
 
     private static OperatorException Unreachable(string what, string remedy) => new(ExitCode.Unreachable, what, remedy);
 

@@ -22,7 +22,7 @@ internal sealed class CertificateRules(IDisk disk, ListenerOptions options)
 
     /// <param name="name">The common name in a certificate of one of <see cref="Authorities"/>; null: it is in none.</param>
     /// <returns>As a word; null: none.</returns>
-    public string? RoleOf(string? name) => name is null ? null : now.Options.ClientRoles.GetValueOrDefault(name);
+    public string? RoleOf(string? name) => now.RoleOf(name);
 
     /// <summary>Puts other rules in force, with what the CA's file holds now.</summary>
     /// <returns>Whether they still let in who came in with the rules before.</returns>
@@ -33,7 +33,7 @@ internal sealed class CertificateRules(IDisk disk, ListenerOptions options)
         now = after;
         bool sameAuthorities = before.Authorities.Select(Bytes).SequenceEqual(after.Authorities.Select(Bytes));
         return peer => !IsRevoked(peer.Fingerprint) && (peer.Known is not null || peer.CertifiedName is not { } name
-            || (sameAuthorities && before.Options.ClientRoles.GetValueOrDefault(name) == after.Options.ClientRoles.GetValueOrDefault(name)));
+            || (sameAuthorities && before.RoleOf(name) == after.RoleOf(name)));
 
         static string Bytes(X509Certificate2 certificate) => certificate.GetCertHashString(HashAlgorithmName.SHA256);
     }
@@ -50,5 +50,8 @@ internal sealed class CertificateRules(IDisk disk, ListenerOptions options)
         }
     }
 
-    private sealed record Rules(ListenerOptions Options, X509Certificate2Collection Authorities);
+    private sealed record Rules(ListenerOptions Options, X509Certificate2Collection Authorities)
+    {
+        public string? RoleOf(string? name) => name is null ? null : Options.ClientRoles.GetValueOrDefault(name);
+    }
 }

@@ -50,9 +50,10 @@ internal sealed class TlsDoor(
     // Outside of TLS: sees those that never come through it.
     private async Task WatchAsync(ConnectionContext connection, ConnectionDelegate next)
     {
-        BrokenConnections.Watch(connection.Features, TlsPeer.FromOf(connection.RemoteEndPoint));
+        string from = TlsPeer.FromOf(connection.RemoteEndPoint);
+        BrokenConnections.Watch(connection.Features, from);
         await next(connection);
-        if (connection.Features.Get<Arrival>() is null or { Outcome: null }) refusals.Count(Refusals.Handshake, TlsPeer.FromOf(connection.RemoteEndPoint));
+        if (connection.Features.Get<Arrival>() is null or { Outcome: null }) refusals.Count(Refusals.Handshake, from);
     }
 
     private SslServerAuthenticationOptions Handshake(ConnectionContext connection)

@@ -153,26 +153,7 @@ internal static class AgentServices
             registration = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
             {
                 context.Cancel = true;
-                try
-                {
-                    string before = Lasting();
-                    configuration.Reload();
-                    logger.Reloaded();
-                    if (Lasting() != before) logger.RestartNeeded();
-                }
-                catch (OperatorException e)
-                {
-                    logger.NotReloaded(e.Message, e.Remedy);
-                    return;
-                }
-                try
-                {
-                    if (configuration.Agent.Listener is { } listener) door?.Renew(listener);
-                }
-                catch (OperatorException e)
-                {
-                    logger.CertificatesNotRead(e.Message, e.Remedy);
-                }
+                Reload();
             });
             return Task.CompletedTask;
         }
@@ -180,6 +161,30 @@ internal static class AgentServices
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
         public void Dispose() => registration?.Dispose();
+
+        private void Reload()
+        {
+            try
+            {
+                string before = Lasting();
+                configuration.Reload();
+                logger.Reloaded();
+                if (Lasting() != before) logger.RestartNeeded();
+            }
+            catch (OperatorException e)
+            {
+                logger.NotReloaded(e.Message, e.Remedy);
+                return;
+            }
+            try
+            {
+                if (configuration.Agent.Listener is { } listener) door?.Renew(listener);
+            }
+            catch (OperatorException e)
+            {
+                logger.CertificatesNotRead(e.Message, e.Remedy);
+            }
+        }
 
         /// <summary>What agentd.yaml says that holds until the agent is restarted: all but who is let in by certificates.</summary>
         private string Lasting()

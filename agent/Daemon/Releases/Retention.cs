@@ -49,6 +49,7 @@ internal static class Retention
     {
         if (Reasons(state, keep).ContainsKey(release.Digest)) return null;
         if (state.Quarantined.ContainsKey(release.Digest)) return "it failed here";
-        return state.Proved.Exists(proved => proved.Release.Digest == release.Digest) ? keep == 1 ? "a newer good one is kept" : $"{keep} newer good ones are kept" : "it never proved healthy here";
+        if (!state.Proved.Exists(proved => proved.Release.Digest == release.Digest)) return "it never proved healthy here";
+        return keep == 1 ? "a newer good one is kept" : $"{keep} newer good ones are kept";
     }
 }

@@ -91,6 +91,9 @@ public sealed class SixHosts : IAsyncLifetime
             .Single(rollout => rollout.GetProperty("version").GetString() == version).GetProperty("id").GetString()!;
     }
 
+    internal static async Task<JsonElement> ShowAsync(TestHost driver, string id, CancellationToken cancellationToken) =>
+        JsonDocument.Parse((await AgentctlAsync(driver, cancellationToken, "rollout", "show", id, "--output", "json")).Succeeded()).RootElement;
+
     public async ValueTask DisposeAsync()
     {
         foreach (IAsyncDisposable host in all) await host.DisposeAsync();

@@ -168,7 +168,7 @@ public sealed class SixHostsTests(SixHosts fleet) : AgentTest, IClassFixture<Six
         Assert.Equal(left, await fleet.VersionsAsync(Cancel));
 
         string id = await SixHosts.IdAsync(fleet.Desk.Host, version, Cancel);
-        JsonElement shown = JsonDocument.Parse((await SixHosts.AgentctlAsync(fleet.Desk.Host, Cancel, "rollout", "show", id, "--output", "json")).Succeeded()).RootElement;
+        JsonElement shown = await SixHosts.ShowAsync(fleet.Desk.Host, id, Cancel);
         Assert.Contains("@laptop", shown.GetProperty("driver").GetString(), StringComparison.Ordinal);
         string[] stands = [.. shown.GetProperty("hosts").EnumerateArray().Select(host => host.GetProperty("stand").GetString()!)];
         Assert.Equal(["live", "live", "waiting", "waiting", "waiting", "waiting"], stands);
@@ -191,7 +191,7 @@ public sealed class SixHostsTests(SixHosts fleet) : AgentTest, IClassFixture<Six
         await AtGateAsync(fleet.Web[0], person);
         string id = await SixHosts.IdAsync(fleet.Desk.Host, version, Cancel);
         await EventuallyAsync("the answer reaches the hosts", Long, async () =>
-            JsonDocument.Parse((await SixHosts.AgentctlAsync(fleet.Desk.Host, Cancel, "rollout", "show", id, "--output", "json")).Succeeded()).RootElement.GetProperty("state").GetString() == "paused");
+            (await SixHosts.ShowAsync(fleet.Desk.Host, id, Cancel)).GetProperty("state").GetString() == "paused");
         await fleet.Web[0].ShellAsync($"touch /var/{version}", Cancel);
         CommandResult ended = await person;
         Assert.True(ended.Exit == 130, $"exit {ended.Exit}: {ended.Output}{ended.Errors}");

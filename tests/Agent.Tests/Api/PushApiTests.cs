@@ -6,7 +6,6 @@ using Agent.Artifacts.Stores;
 using Agent.Artifacts.Trust;
 using Agent.Cli;
 using Agent.Cli.Hosts;
-using Agent.Daemon.Access;
 using Agent.Daemon.Api;
 using Agent.Daemon.Configuration;
 using Agent.Daemon.Deployments;
@@ -97,28 +96,22 @@ public sealed class PushApiTests : IAsyncLifetime
         byte[] program = PublishedStore.Noise(3_000_000, 1);
         await published.PublishAsync("v1.0.0", ("bin/shop", program));
         var pushed = app!.Services.GetRequiredService<PushedReleases>();
-        foreach ((string name, Role role) in (List<(string, Role)>)[("eve-laptop", Role.Viewer), ("ann-laptop", Role.Deployer)]) await PairAsync(name, role);
-        OperatorException refused = await Assert.ThrowsAsync<OperatorException>(() => SendAsync("eve-laptop"));
+        var address = new HostAddress.Tls("127.0.0.1", new Uri(app.Urls.Single(url => url.StartsWith("https", StringComparison.Ordinal))).Port);
+        foreach ((string name, string role) in (List<(string, string)>)[("eve-laptop", "viewer"), ("ann-laptop", "deployer")])
+            await AgentPairing.PairAsync(address, TlsRoom.Invite(app.Services, name, role), Machine(name), TimeProvider.System, Cancel);
+        OperatorException refused = await Assert.ThrowsAsync<OperatorException>(() => SendFromAsync("eve-laptop"));
         Assert.Equal((ExitCode.Refused, 0), (refused.Code, Directory.Exists(Pushed) ? Directory.GetFileSystemEntries(Pushed).Length : 0));
-        V1.PushDone done = await SendAsync("ann-laptop");
+        V1.PushDone done = await SendFromAsync("ann-laptop");
         Assert.InRange(done.Received, program.Length, program.Length + 100_000);
         PushedRelease release = pushed.Find(PublishedStore.Shop, new Digest(done.Digest["sha256:".Length..]))!;
         Assert.Equal(("v1.0.0", "ann-laptop (tls)"), (release.Id.Version.Text, release.By));
         Fetching.FetchingHost.AssertWhole(pushed.Fetch(release.Id, Cancel)!, ("bin/shop", program));
 
-        HostAddress.Tls Address() => new("127.0.0.1", new Uri(app.Urls.Single(url => url.StartsWith("https", StringComparison.Ordinal))).Port);
         KeyFiles Machine(string name) => new(published.Scratch[name]);
-        async Task PairAsync(string name, Role role)
+        async Task<V1.PushDone> SendFromAsync(string name)
         {
-            string code = app.Services.GetRequiredService<PairingCodes>().Create(new Invitation(name, role, "uid 0 (root)"), PairingCodes.Usual);
-            Assert.True(Pairing.TryRead(code, out byte[] secret));
-            await AgentPairing.PairAsync(Address(), secret, Machine(name), TimeProvider.System, Cancel);
-        }
-        async Task<V1.PushDone> SendAsync(string name)
-        {
-            using var agent = new AgentConnection(new HostEntry("web1", Address()), new TlsDialer(Address(), null, Machine(name), TimeProvider.System, _ => null), TimeProvider.System);
-            var sender = new PushSender(published.Store, ["metadata/", "targets/", "blobs/sha256/", "manifest"], published.Scratch.MakeDirectory($"sent-by-{name}"));
-            return await agent.PushAsync(sender, new V1.PushStart { App = "shop", Version = "v1.0.0" }, new Progress<V1.PushProgress>(), Cancel);
+            using var agent = new AgentConnection(new HostEntry("web1", address), new TlsDialer(address, null, Machine(name), TimeProvider.System, _ => null), TimeProvider.System);
+            return await SendAsync(agent, published.Store, "v1.0.0");
         }
     }
 
@@ -276,6 +269,11 @@ public sealed class PushApiTests : IAsyncLifetime
     private async Task<V1.PushDone> SendAsync(IStoreReader store, string version, CancellationToken? cancellationToken = null, bool unsigned = false)
     {
         using var agent = new AgentConnection(SocketPath, TimeProvider.System);
+        return await SendAsync(agent, store, version, cancellationToken, unsigned);
+    }
+
+    private async Task<V1.PushDone> SendAsync(AgentConnection agent, IStoreReader store, string version, CancellationToken? cancellationToken = null, bool unsigned = false)
+    {
         var sender = new PushSender(store, ["metadata/", "targets/", "blobs/sha256/", "manifest"], published.Scratch.MakeDirectory($"sent-{Guid.NewGuid():N}"));
         return await agent.PushAsync(sender, new V1.PushStart { App = "shop", Version = version, Unsigned = unsigned }, new Progress<V1.PushProgress>(), cancellationToken ?? Cancel);
     }

@@ -45,9 +45,12 @@ internal sealed class TlsRoom : IAsyncDisposable
     public KeyFiles Machine(string name) => new(Path.Combine(Directory.Path, name));
 
     /// <summary>A code, as the agent hands it out.</summary>
-    public byte[] Invite(string name, string role = "deployer")
+    public byte[] Invite(string name, string role = "deployer") => Invite(Api.Services, name, role);
+
+    /// <inheritdoc cref="Invite(string, string)"/>
+    public static byte[] Invite(IServiceProvider agent, string name, string role)
     {
-        string code = Api.Services.GetRequiredService<PairingCodes>().Create(new Invitation(name, Roles.Parse(role), "uid 0 (root)"), PairingCodes.Usual);
+        string code = agent.GetRequiredService<PairingCodes>().Create(new Invitation(name, Roles.Parse(role), "uid 0 (root)"), PairingCodes.Usual);
         Assert.True(Pairing.TryRead(code, out byte[] secret));
         return secret;
     }

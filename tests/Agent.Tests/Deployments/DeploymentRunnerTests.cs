@@ -38,9 +38,7 @@ public class DeploymentRunnerTests
     public async Task Downloads_of_a_bad_release_go_and_those_of_any_other_failure_are_kept_for_the_next_try()
     {
         using World world = await LiveAsync();
-        Task<string> waiting = world.StopAtAsync(Step.Restart);
-        Deployment started = await world.StartAsync("v1.2.0");
-        await waiting;
+        Deployment started = await world.StartToAsync("v1.2.0", Step.Restart);
         Task<Deployment> cancelling = world.Engine.CancelAsync(started.Id, "ann", Cancel);
         world.GoOn();
         await cancelling;
@@ -133,11 +131,7 @@ public class DeploymentRunnerTests
     {
         using World world = World.New(rich: true);
         await world.DeployAsync("v1.1.0");
-        Task<string> waiting = world.StopAtAsync(Step.Restart);
-        await world.StartAsync("v1.2.0");
-        await waiting;
-        world.Stop();
-        await world.Engine.IdleAsync();
+        await world.LeaveAtAsync("v1.2.0", Step.Restart);
         world.System.Hooks.Add("agentd-shop-2-before-flip.service");
         using World later = world.After(Loss.AgentKilled);
         Assert.True(await later.RecoverAsync());
@@ -149,9 +143,7 @@ public class DeploymentRunnerTests
     public async Task Who_watches_sees_what_the_gate_sees()
     {
         using World world = await LiveAsync();
-        Task<string> waiting = world.StopAtAsync(Step.Gate);
-        Deployment started = await world.StartAsync("v1.2.0");
-        await waiting;
+        Deployment started = await world.StartToAsync("v1.2.0", Step.Gate);
         var told = new List<string>();
         await foreach (DeploymentEvent happened in world.Engine.WatchAsync(started.Id, Cancel))
         {

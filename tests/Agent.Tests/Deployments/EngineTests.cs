@@ -22,9 +22,7 @@ public class EngineTests
     {
         Step at = Enum.Parse<Step>(step);
         using World world = await LiveAsync("v1.1.0");
-        Task<string> waiting = world.StopAtAsync(at);
-        Deployment started = await world.StartAsync("v1.2.0");
-        await waiting;
+        Deployment started = await world.StartToAsync("v1.2.0", at);
         Task<Deployment> cancelling = world.Engine.CancelAsync(started.Id, "uid 1000 (ann)", Cancel);
         world.GoOn();
         await cancelling;
@@ -38,11 +36,8 @@ public class EngineTests
     [Fact]
     public async Task A_step_that_takes_for_ever_is_cancelled_in_its_midst()
     {
-        using World world = World.New();
-        await world.DeployAsync("v1.1.0");
-        Task<string> waiting = world.StopAtAsync(Step.Fetch);
-        await world.StartAsync("v1.2.0");
-        await waiting;
+        using World world = await LiveAsync("v1.1.0");
+        await world.StartToAsync("v1.2.0", Step.Fetch);
         await world.Engine.CancelAsync("shop-2", "ann", Cancel);   // nobody lets go of the step
         await world.Engine.IdleAsync();
         Assert.Equal("cancelled by ann", world.Engine.Find("shop-2").Cause);
@@ -51,13 +46,8 @@ public class EngineTests
     [Fact]
     public async Task On_return_of_recovery_all_is_undone_but_what_may_come_later()
     {
-        using World world = World.New();
-        await world.DeployAsync("v1.1.0");
-        Task<string> waiting = world.StopAtAsync(Step.Restart);
-        await world.StartAsync("v1.2.0");
-        await waiting;
-        world.Stop();
-        await world.Engine.IdleAsync();
+        using World world = await LiveAsync("v1.1.0");
+        await world.LeaveAtAsync("v1.2.0", Step.Restart);
         using World later = world.After(Loss.AgentKilled);
         later.Disk.MakeDirectories("/var/lib/agentd/evidence/shop");
         later.Disk.WriteAtomic("/var/lib/agentd/evidence/shop/shop-0.json", "{}"u8.ToArray(), DurableOperations.Mode600);   // of a deployment that the journal does not know any more
@@ -101,9 +91,7 @@ public class EngineTests
         using World world = await LiveAsync("v1.1.0");
         var refused = await Assert.ThrowsAsync<OperatorException>(() => world.Engine.CancelAsync("shop-1", "ann", Cancel));
         Assert.Equal((ExitCode.Refused, "shop-1 has ended"), (refused.Code, refused.Message));
-        Task<string> waiting = world.StopAtAsync(Step.Sweep);
-        Deployment started = await world.StartAsync("v1.2.0");
-        await waiting;
+        Deployment started = await world.StartToAsync("v1.2.0", Step.Sweep);
         refused = await Assert.ThrowsAsync<OperatorException>(() => world.Engine.CancelAsync(started.Id, "ann", Cancel));
         Assert.Equal("shop-2 is behind its commit point: v1.2.0 is live", refused.Message);
         world.GoOn();
@@ -128,9 +116,7 @@ public class EngineTests
     public async Task Those_who_wait_get_their_turn_in_order()
     {
         using World world = await LiveAsync("v1.1.0");
-        Task<string> stopped = world.StopAtAsync(Step.Gate);
-        await world.StartAsync("v1.2.0");
-        await stopped;
+        await world.StartToAsync("v1.2.0", Step.Gate);
         await Assert.ThrowsAsync<OperatorException>(() => world.StartAsync("v1.9.0"));
         var told = new List<string>();
         Task<Deployment> second = world.StartAsync("v1.3.0", request => request with { Waiting = told.Add });

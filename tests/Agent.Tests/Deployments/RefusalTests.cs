@@ -97,9 +97,7 @@ public class RefusalTests
     public async Task While_one_is_under_way_another_is_told_which_and_where_it_is()
     {
         using World world = await LiveAsync("v1.1.0");
-        Task<string> waiting = world.StopAtAsync(Step.Gate);
-        await world.StartAsync("v1.2.0");
-        await waiting;
+        await world.StartToAsync("v1.2.0", Step.Gate);
         OperatorException refused = await RefusedAsync(ExitCode.Refused, () => world.StartAsync("v1.3.0"));
         Assert.Equal(("shop is being deployed: shop-2 to v1.2.0 is at gate", "wait for it with 'agentctl watch shop-2', or for your turn with --wait"), (refused.Message, refused.Remedy));
         world.GoOn();
@@ -133,9 +131,7 @@ public class RefusalTests
         Assert.Null((await PreviewAsync("v1.2.6", request => request with { Force = true })).Refusal);
         DeploymentPreview unexpected = await PreviewAsync("v1.3.0", request => request with { Expect = "v1.0.0" });
         Assert.Equal(("v1.1.0", "v1.1.0", "shop runs v1.1.0, not v1.0.0 as was expected"), (unexpected.From!.Version, unexpected.Runs!.Environment["FOR"], unexpected.Refusal!.Message));
-        Task<string> waiting = world.StopAtAsync(Step.Gate);
-        await world.StartAsync("v1.3.0");
-        await waiting;
+        await world.StartToAsync("v1.3.0", Step.Gate);
         Assert.Equal("shop is being deployed: shop-3 to v1.3.0 is at gate", (await PreviewAsync("v1.4.0")).Refusal!.Message);
         world.GoOn();
         await world.Engine.IdleAsync();
@@ -152,9 +148,7 @@ public class RefusalTests
     public async Task What_must_not_meet_a_deployment_has_its_turn_alone()
     {
         using World world = await LiveAsync("v1.1.0");
-        Task<string> waiting = world.StopAtAsync(Step.Gate);
-        await world.StartAsync("v1.2.0");
-        await waiting;
+        await world.StartToAsync("v1.2.0", Step.Gate);
         Assert.Equal("shop is being deployed: shop-2 to v1.2.0 is at gate", Assert.Throws<OperatorException>(() => world.Engine.TakeTurn(World.Shop, "ann")).Message);
         world.GoOn();
         await world.Engine.IdleAsync();
@@ -171,11 +165,7 @@ public class RefusalTests
     public async Task What_an_earlier_life_of_the_agent_left_is_not_cancelled_but_recovered()
     {
         using World world = await LiveAsync("v1.1.0");
-        Task<string> waiting = world.StopAtAsync(Step.Restart);
-        await world.StartAsync("v1.2.0");
-        await waiting;
-        world.Stop();
-        await world.Engine.IdleAsync();
+        await world.LeaveAtAsync("v1.2.0", Step.Restart);
         Assert.Null(world.Engine.Find("shop-2").Outcome);
         using World later = world.After(Loss.AgentKilled);
         OperatorException refused = await RefusedAsync(ExitCode.Refused, () => later.Engine.CancelAsync("shop-2", "ann", Cancel));
@@ -206,9 +196,7 @@ public class RefusalTests
     public async Task What_goes_back_already_is_not_cancelled_again()
     {
         using World world = await LiveAsync("v1.1.0");
-        Task<string> gate = world.StopAtAsync(Step.Gate);
-        Deployment started = await world.StartAsync("v1.2.6");
-        await gate;
+        Deployment started = await world.StartToAsync("v1.2.6", Step.Gate);
         await world.StopAtAsync(Step.Restart);   // of the old release
         OperatorException refused = await RefusedAsync(ExitCode.Refused, () => world.Engine.CancelAsync(started.Id, "ann", Cancel));
         Assert.Equal("shop-2 goes back already", refused.Message);

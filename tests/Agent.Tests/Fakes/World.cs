@@ -140,6 +140,23 @@ internal sealed class World : IDisposable
 
     public void GoOn() => brake.Release();
 
+    /// <summary>Begins a deployment by a person, and waits until it waits inside of a step.</summary>
+    public async Task<Deployment> StartToAsync(string version, Step step)
+    {
+        Task<string> waiting = StopAtAsync(step);
+        Deployment started = await StartAsync(version);
+        await waiting;
+        return started;
+    }
+
+    /// <summary>The agent is stopped while a deployment waits inside of a step: what it leaves is for the next start.</summary>
+    public async Task LeaveAtAsync(string version, Step step)
+    {
+        await StartToAsync(version, step);
+        Stop();
+        await Engine.IdleAsync();
+    }
+
     /// <summary>The agent is told to stop.</summary>
     public void Stop() => stopping.Cancel();
 
